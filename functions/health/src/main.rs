@@ -1,0 +1,8 @@
+//! The function `health`.
+
+mod handler;
+mod query;
+
+fn main() -> std::process::ExitCode {
+    shared::lambda::serve(handler::handle)
+}

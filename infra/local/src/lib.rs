@@ -1,0 +1,36 @@
+//! The local cloud: what AWS does around the functions, on one's own machine, for `cargo dev`, the tests and the benchmarks.
+//!
+//! | module | stands for |
+//! |---|---|
+//! | [`gateway`] | API Gateway's HTTP API: routes, JWT authorizer, payload format 2.0 |
+//! | [`issuer`] | the identity provider whose tokens the authorizer checks |
+//! | [`cloud`], [`sandbox`] | Lambda: sandboxes that freeze, Runtime API, Extensions API |
+//! | [`template`] | `template.yaml`, the only place where a route is written |
+//! | [`postgres`] | a server, found or fetched |
+//! | [`database`], [`migrate`], [`seed`] | databases, their schema, their demonstration data |
+//! | [`build`] | the functions' binaries |
+//! | [`guard`] | nothing outlives its owner |
+//! | [`stack`] | all of it together; [`provision`] makes its database, [`control`] is the port beside the API |
+//! | [`workspace`], [`running`], [`address`] | the checkout, what runs of it, and the server that a person names |
+
+pub mod address;
+pub mod build;
+pub mod cloud;
+pub mod connect;
+pub mod control;
+pub mod database;
+mod fleet;
+pub mod gateway;
+pub mod guard;
+pub mod invoke;
+pub mod issuer;
+pub mod migrate;
+pub mod postgres;
+pub mod provision;
+pub mod running;
+pub mod sandbox;
+mod scram;
+pub mod seed;
+pub mod stack;
+pub mod template;
+pub mod workspace;

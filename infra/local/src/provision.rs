@@ -1,0 +1,66 @@
+//! A database for the functions: made where it is missing, brought up to date, with roles that can sign in, and with something in it.
+
+use anyhow::{Context as _, Result};
+use sqlx::PgConnection;
+
+use crate::address::Address;
+use crate::seed::{Progress, SeedReport, Size};
+use crate::workspace::Workspace;
+use crate::{connect, database, migrate, seed};
+
+/// The role of the routes.
+pub const APP_ROLE: &str = "thaw_app";
+
+/// A database that is ready for the functions.
+pub struct Provisioned {
+    /// How the functions connect, as [`APP_ROLE`]: a secret.
+    pub app_url: String,
+    /// What migrating did.
+    pub migrations: migrate::MigrationReport,
+    /// What seeding did; None where there were users already.
+    pub seeded: Option<SeedReport>,
+}
+
+/// Makes the database where the server has none of that name. With `fresh` an existing one is removed first.
+///
+/// # Errors
+/// The server cannot be reached, may not create the database, or with `fresh` the existing one is not thaw's or is in use.
+pub async fn create(address: &Address, fresh: bool) -> Result<()> {
+    // Not every user may connect to `postgres`; then the database itself has to be there already.
+    let maintenance = connect::connect(&address.with_database("postgres").options()?).await;
+    let mut admin = match maintenance {
+        Ok(admin) => admin,
+        Err(error) if fresh => return Err(error),
+        Err(error) => return connect::connect(&address.options()?).await.map(drop).map_err(|_| error),
+    };
+    let name = address.database();
+    let exists = database::exists(&mut admin, name).await?;
+    if exists && fresh {
+        database::drop(&mut admin, name).await?;
+    }
+    if !exists || fresh {
+        database::create_marked(&mut admin, name).await?;
+    }
+    Ok(())
+}
+
+/// Migrates, lets the functions' role sign in, and seeds where there is no user yet.
+///
+/// # Errors
+/// Each step's own.
+pub async fn provision(workspace: &Workspace, address: &Address, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Provisioned> {
+    let options = address.options()?;
+    let migrations = migrate::migrate(&options).await?;
+    let mut admin = connect::connect(&options).await?;
+    let password = workspace.password(APP_ROLE, &address.server())?;
+    database::set_password(&mut admin, APP_ROLE, &password).await?;
+    let seeded = match is_empty(&mut admin).await? {
+        true => Some(seed::seed(&mut admin, Size::default(), progress).await?),
+        false => None,
+    };
+    Ok(Provisioned { app_url: address.url_as(APP_ROLE, &password)?, migrations, seeded })
+}
+
+async fn is_empty(admin: &mut PgConnection) -> Result<bool> {
+    sqlx::query_scalar("select not exists (select from users)").fetch_one(admin).await.context("cannot look into table users")
+}

@@ -1,0 +1,133 @@
+//! What a running `cargo dev` tells other commands of the same checkout.
+
+use std::fs::{File, TryLockError};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use serde::{Deserialize, Serialize};
+
+/// Where things run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    /// The process of `cargo dev`.
+    pub pid: u32,
+    /// The API.
+    pub api_url: String,
+    /// The port beside it.
+    pub control_url: String,
+    /// The database, without a password.
+    pub database_url: String,
+    /// The data directory of a cluster that `cargo dev` runs itself.
+    pub data_directory: Option<PathBuf>,
+}
+
+/// The right to run `cargo dev` on a checkout: only one at a time, because it owns the cluster there. The system takes it back when the
+/// process ends, however it ends.
+#[derive(Debug)]
+pub struct Claim {
+    _lock: File,
+    record: PathBuf,
+}
+
+impl Claim {
+    /// Takes the right.
+    ///
+    /// # Errors
+    /// Another `cargo dev` has it, or the state directory is not usable.
+    pub fn take(state: &Path) -> Result<Self> {
+        std::fs::create_dir_all(state).with_context(|| format!("cannot make the state directory {}", state.display()))?;
+        let path = state.join("dev.lock");
+        let failed = || format!("cannot lock {}", path.display());
+        let lock = File::options().create(true).append(true).open(&path).with_context(failed)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { _lock: lock, record: record(state) }),
+            Err(TryLockError::WouldBlock) => match read(state)? {
+                Some(running) => bail!("cargo dev runs here already, at {} (pid {}): stop that one first", running.api_url, running.pid),
+                None => bail!("cargo dev is starting or stopping here already: wait a moment"),
+            },
+            Err(TryLockError::Error(error)) => Err(error).with_context(failed),
+        }
+    }
+
+    /// Publishes where things run, readable by this user only. It is withdrawn when the claim is dropped.
+    ///
+    /// # Errors
+    /// The record cannot be written.
+    pub fn publish(&self, running: &Running) -> Result<()> {
+        let failed = || format!("cannot write {}", self.record.display());
+        let folder = self.record.parent().with_context(failed)?;
+        let mut file = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
+        file.write_all(&serde_json::to_vec_pretty(running)?).with_context(failed)?;
+        file.persist(&self.record).with_context(failed)?;
+        Ok(())
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // It may never have been published.
+        let _ = std::fs::remove_file(&self.record);
+    }
+}
+
+fn record(state: &Path) -> PathBuf {
+    state.join("running.json")
+}
+
+fn read(state: &Path) -> Result<Option<Running>> {
+    let path = record(state);
+    match std::fs::read(&path) {
+        Ok(text) => Ok(Some(serde_json::from_slice(&text).with_context(|| format!("{} is damaged: remove it", path.display()))?)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+/// What runs on a checkout; None where nothing does. A record that a killed `cargo dev` left behind counts as nothing.
+///
+/// # Errors
+/// The state directory cannot be read.
+pub fn find(state: &Path) -> Result<Option<Running>> {
+    let Ok(lock) = File::open(state.join("dev.lock")) else { return Ok(None) };
+    match lock.try_lock_shared() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => read(state),
+        Err(TryLockError::Error(error)) => Err(error).context("cannot look whether cargo dev runs"),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    fn running() -> Running {
+        Running { pid: 7, api_url: "http://a".into(), control_url: "http://b".into(), database_url: "c".into(), data_directory: None }
+    }
+
+    #[test]
+    fn only_one_has_the_claim_and_it_is_found_while_it_lives() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(find(folder.path()).unwrap(), None);
+        let claim = Claim::take(folder.path()).unwrap();
+        assert!(Claim::take(folder.path()).unwrap_err().to_string().contains("starting"));
+        claim.publish(&running()).unwrap();
+        assert_eq!(find(folder.path()).unwrap(), Some(running()));
+        assert!(Claim::take(folder.path()).unwrap_err().to_string().contains("http://a (pid 7)"));
+        drop(claim);
+        assert_eq!(find(folder.path()).unwrap(), None);
+        Claim::take(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_one_left_behind_counts_as_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let claim = Claim::take(folder.path()).unwrap();
+        claim.publish(&running()).unwrap();
+        let record = std::fs::read(folder.path().join("running.json")).unwrap();
+        drop(claim);
+        std::fs::write(folder.path().join("running.json"), record).unwrap();
+        assert_eq!(find(folder.path()).unwrap(), None);
+    }
+}

@@ -1,0 +1,154 @@
+//! One sandbox: a function's process behind its own Runtime API, frozen between invocations.
+//!
+//! What Lambda documents is followed: <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>. The sandbox is frozen
+//! (SIGSTOP to the whole process group) once the runtime and every registered extension ask for the next event, and thawed (SIGCONT) before
+//! the next one is handed out. What a stop by signal does not show: a frozen micro-VM also stops the kernel's TCP timers and, it is said,
+//! the monotonic clock; here both run on.
+
+mod api;
+mod extensions;
+mod invocation;
+mod logs;
+mod process;
+mod state;
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use nix::sys::signal::Signal;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::guard::Guard;
+use crate::invoke::{FunctionError, FunctionErrorKind, Outcome};
+pub(crate) use invocation::error_payload;
+pub use invocation::{FUNCTION_ERROR_EXIT, FUNCTION_ERROR_TIMEOUT, PAYLOAD_LIMIT_BYTES};
+use invocation::{Invocation, new_request_id};
+pub use logs::{LogLine, LogSink};
+use process::Process;
+pub use process::Program;
+pub use state::{Condition, SandboxReport};
+use state::{Phase, State};
+
+/// How long init may take before the sandbox is given up.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib>
+const INIT_LIMIT: Duration = Duration::from_secs(10);
+/// What a process with an internal extension gets between SIGTERM and SIGKILL.
+const SHUTDOWN_WINDOW: Duration = Duration::from_millis(500);
+/// How long a killed process may take to disappear.
+const REAP_LIMIT: Duration = Duration::from_secs(5);
+
+/// One execution environment of one function.
+pub struct Sandbox {
+    function: String,
+    timeout: Duration,
+    process: Process,
+    state: Arc<State>,
+}
+
+impl Sandbox {
+    /// Starts the process. It returns before init is over; the first invocation waits for that.
+    ///
+    /// # Errors
+    /// Where no port can be had or the program does not start.
+    pub async fn start(program: &Program, guard: &Guard, logs: &LogSink) -> anyhow::Result<Arc<Self>> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port for a sandbox's Runtime API")?;
+        let runtime_api = listener.local_addr().context("no port for a sandbox's Runtime API")?;
+        let state = Arc::new(State::new());
+        let process = Process::spawn(program, runtime_api, guard, logs, Arc::clone(&state))?;
+        state.attach(process.pid());
+        tokio::spawn(api::serve(listener, Arc::clone(&state), program.function.clone()));
+        Ok(Arc::new(Self { function: program.function.clone(), timeout: program.timeout, process, state }))
+    }
+
+    /// Takes the sandbox for one invocation, if it is free.
+    #[must_use]
+    pub fn reserve(&self) -> bool {
+        self.state.reserve()
+    }
+
+    /// Runs one invocation on a sandbox that was [`reserve`](Self::reserve)d. The process is killed where it passes the function's timeout.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the invocation running and the sandbox taken until the function answers; its timeout is then not enforced.
+    pub async fn invoke(&self, payload: Bytes) -> Outcome {
+        let request_id = new_request_id();
+        let result = match self.state.initialised(INIT_LIMIT).await {
+            Err(error) => Err(error.named(&request_id)),
+            Ok(()) => self.deliver(&request_id, payload).await,
+        };
+        if result.as_ref().is_err_and(|error| error.kind == FunctionErrorKind::Unhandled) {
+            self.kill().await;
+        }
+        Outcome { request_id, result }
+    }
+
+    async fn deliver(&self, request_id: &str, payload: Bytes) -> Result<Bytes, FunctionError> {
+        let (reply, answer) = oneshot::channel();
+        self.state.begin(Invocation::new(&self.function, request_id, payload, self.timeout), reply);
+        match tokio::time::timeout(self.timeout, answer).await {
+            Ok(Ok(result)) => result,
+            // The sender is gone: the process ended with the invocation in its hands.
+            Ok(Err(_)) => Err(self.state.exit_error(request_id)),
+            Err(_) => {
+                let text = format!("RequestId: {request_id} Error: Task timed out after {:.2} seconds", self.timeout.as_secs_f64());
+                Err(FunctionError::unhandled(error_payload(FUNCTION_ERROR_TIMEOUT, &text)))
+            }
+        }
+    }
+
+    /// Ends the sandbox as Lambda does after a time of no use: SIGTERM and a window where an extension is registered, else SIGKILL at once.
+    pub async fn shut_down(&self) {
+        self.state.close();
+        // Signals wait until a stopped process runs again.
+        self.state.thaw();
+        if self.state.tell_extensions_shutdown() {
+            self.process.signal(Signal::SIGTERM);
+            if self.state.ended(SHUTDOWN_WINDOW).await {
+                return;
+            }
+        }
+        self.kill().await;
+    }
+
+    /// Ends the process with SIGKILL and waits until it is gone.
+    pub async fn kill(&self) {
+        self.state.close();
+        self.process.signal(Signal::SIGKILL);
+        if !self.state.ended(REAP_LIMIT).await {
+            tracing::error!(function = self.function, pid = self.process.pid(), "a killed process did not disappear");
+        }
+    }
+
+    /// Whether the process is gone, or going and not to be used.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.state.is_closed()
+    }
+
+    /// Whether it waits, frozen, since before `since`.
+    #[must_use]
+    pub fn is_idle_since(&self, since: Instant) -> bool {
+        self.state.idle_since().is_some_and(|idle| idle <= since)
+    }
+
+    /// Whether it has answered and does not wait for the next event yet.
+    #[must_use]
+    pub fn is_settling(&self) -> bool {
+        self.state.is_settling()
+    }
+
+    /// Waits until the sandbox is frozen or gone; false where it is still running after `limit`.
+    pub async fn settled(&self, limit: Duration) -> bool {
+        self.state.reached(limit, |phase| matches!(phase, Phase::Idle | Phase::Ended)).await
+    }
+
+    /// What it is doing now.
+    #[must_use]
+    pub fn report(&self) -> SandboxReport {
+        self.state.report(&self.function)
+    }
+}

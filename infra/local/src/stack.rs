@@ -1,0 +1,142 @@
+//! The bundle as a whole, running: its functions, its API, and the port beside it.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::cloud::{self, Cloud};
+use crate::control;
+use crate::gateway::{self, Gateway};
+use crate::guard::Guard;
+use crate::issuer::Issuer;
+use crate::sandbox::{LogSink, Program};
+use crate::template::{Route, Template};
+
+/// The audience of the local issuer's tokens.
+pub const AUDIENCE: &str = "thaw-local";
+
+/// What to run.
+pub struct Plan<'a> {
+    /// The template.
+    pub template: &'a Path,
+    /// The functions' executables by name.
+    pub executables: &'a BTreeMap<String, PathBuf>,
+    /// Variables of the functions, over those of the template.
+    pub environment: BTreeMap<String, String>,
+    /// Where the issuer's key lies.
+    pub issuer_directory: &'a Path,
+    /// Bounds of the sandboxes.
+    pub settings: cloud::Settings,
+    /// Where the functions' lines go.
+    pub logs: LogSink,
+}
+
+/// The bundle, running until it is shut down.
+pub struct Stack {
+    /// The functions.
+    pub cloud: Arc<Cloud>,
+    /// The issuer whose tokens the API accepts.
+    pub issuer: Arc<Issuer>,
+    /// The API's routes.
+    pub routes: Vec<Route>,
+    api: SocketAddr,
+    control: SocketAddr,
+    stopping: watch::Sender<bool>,
+    servers: JoinSet<()>,
+}
+
+/// The names of the template's functions, without running anything.
+///
+/// # Errors
+/// The template cannot be read.
+pub fn functions(template: &Path) -> Result<Vec<String>> {
+    Ok(read(template, "http://127.0.0.1")?.functions.into_iter().map(|function| function.name).collect())
+}
+
+fn read(template: &Path, issuer: &str) -> Result<Template> {
+    let parameters = [("JwtIssuer", issuer), ("JwtAudience", AUDIENCE), ("DbHost", "127.0.0.1"), ("DbAuth", "password")];
+    Template::read(template, &parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
+}
+
+impl Stack {
+    /// Serves the API on `listener`. Functions start with their first invocations.
+    ///
+    /// # Errors
+    /// The template, an executable or the issuer's key is not usable, or no port can be had.
+    pub async fn start(plan: Plan<'_>, listener: TcpListener, guard: &Guard) -> Result<Self> {
+        let api = listener.local_addr().context("the API has no address")?;
+        let control_listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port for the issuer")?;
+        let control = control_listener.local_addr().context("the issuer has no address")?;
+        let issuer = Arc::new(Issuer::load_or_create(plan.issuer_directory, format!("http://{control}"))?);
+        let template = read(plan.template, issuer.url())?;
+        let programs = template.functions.iter().map(|function| {
+            let executable = plan.executables.get(&function.name).with_context(|| format!("the function {} was not built", function.name))?;
+            let mut environment = function.environment.clone();
+            environment.extend(plan.environment.clone());
+            let program = Program {
+                function: function.name.clone(),
+                executable: executable.clone(),
+                memory_mb: function.memory_mb,
+                timeout: Duration::from_millis(function.timeout_ms),
+                environment,
+            };
+            Ok((program, function.reserved_concurrency))
+        });
+        let cloud = Cloud::new(programs.collect::<Result<_>>()?, &plan.settings, guard.clone(), plan.logs);
+        let settings = gateway::Settings { keys: Some(issuer.clone()), ..gateway::Settings::default() };
+        let gateway = Gateway::new(template.routes.clone(), Arc::clone(&cloud), settings)?;
+        let stopping = watch::Sender::new(false);
+        let mut servers = JoinSet::new();
+        servers.spawn(gateway.serve(listener, stopped(stopping.subscribe())));
+        let control_server = axum::serve(control_listener, control::router(Arc::clone(&cloud), &issuer));
+        let mut control_stopping = stopping.subscribe();
+        servers.spawn(async move {
+            tokio::select! {
+                served = control_server.into_future() => if let Err(error) = served {
+                    tracing::error!(%error, "the issuer broke off");
+                },
+                _ = control_stopping.wait_for(|stopping| *stopping) => {}
+            }
+        });
+        Ok(Self { cloud, issuer, routes: template.routes, api, control, stopping, servers })
+    }
+
+    /// The API's URL.
+    #[must_use]
+    pub fn api_url(&self) -> String {
+        format!("http://{}", self.api)
+    }
+
+    /// The URL of the port beside it: issuer, Invoke API, what runs.
+    #[must_use]
+    pub fn control_url(&self) -> String {
+        format!("http://{}", self.control)
+    }
+
+    /// A token that this API accepts.
+    ///
+    /// # Errors
+    /// The subject is not usable.
+    pub fn token(&self, subject: &str, lifetime: Duration) -> Result<String> {
+        self.issuer.token(subject, AUDIENCE, lifetime)
+    }
+
+    /// Stops: first the API, so that open requests end, then every sandbox.
+    pub async fn shut_down(self) {
+        self.stopping.send_replace(true);
+        self.servers.join_all().await;
+        self.cloud.shut_down().await;
+    }
+}
+
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // A sender that is gone means stop, too.
+    drop(stopping.wait_for(|stopping| *stopping).await);
+}

@@ -1,0 +1,71 @@
+//! The commands and their arguments.
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+use local::workspace::Workspace;
+
+use crate::{database, dev, prepare, seed, status, token};
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo dev                              serve the API on http://127.0.0.1:3000
+  cargo dev --port 8080 --fresh          another port, an empty database
+  curl -H \"Authorization: Bearer $(cargo ops token user-1)\" http://127.0.0.1:3000/api/user/purchased-models
+  cargo ops status --json                what runs where
+  cargo ops migrate --database-url postgres://me:secret@127.0.0.1:5432/thaw";
+
+/// Runs the bundle on this machine, and looks after its database.
+#[derive(Parser)]
+#[command(name = "cargo ops", bin_name = "cargo ops", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves the API: finds Postgres, migrates, seeds, builds the functions, and runs until Ctrl-C. `cargo dev` is short for this
+    Dev(dev::Arguments),
+    /// Prints a token that the running local API accepts
+    Token(token::Arguments),
+    /// Tells what runs where
+    Status(status::Arguments),
+    /// Brings a database's schema up to date
+    Migrate(database::MigrateArguments),
+    /// Fills an empty, migrated database with the same rows every time
+    Seed(seed::Arguments),
+    /// Writes .sqlx anew, from which the SQL is checked at compile time
+    Prepare(prepare::Arguments),
+}
+
+/// Reads the arguments, runs the command, and says in one sentence what went wrong.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the async runtime did not start")?;
+    runtime.block_on(async {
+        match command {
+            Command::Dev(arguments) => dev::run(&workspace()?, &arguments).await,
+            Command::Token(arguments) => token::run(&workspace()?, &arguments).map(|()| ExitCode::SUCCESS),
+            Command::Status(arguments) => status::run(&workspace()?, &arguments).await.map(|()| ExitCode::SUCCESS),
+            Command::Migrate(arguments) => database::migrate(&arguments).await.map(|()| ExitCode::SUCCESS),
+            Command::Seed(arguments) => seed::run(&arguments).await.map(|()| ExitCode::SUCCESS),
+            Command::Prepare(arguments) => prepare::run(&workspace()?, &arguments).await.map(|()| ExitCode::SUCCESS),
+        }
+    })
+}
+
+fn workspace() -> Result<Workspace> {
+    Workspace::find(&std::env::current_dir().context("there is no current folder")?)
+}

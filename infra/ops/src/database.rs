@@ -1,0 +1,29 @@
+//! `cargo ops migrate`.
+
+use anyhow::Result;
+use clap::Args;
+use local::address::Address;
+use local::migrate;
+
+#[derive(Args)]
+#[command(after_help = "Examples:\n  cargo ops migrate --database-url postgres://me:secret@127.0.0.1:5432/thaw")]
+pub(crate) struct MigrateArguments {
+    /// The database, with a user that may create roles (postgres://user:password@host:port/name)
+    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    database_url: String,
+}
+
+pub(crate) async fn migrate(arguments: &MigrateArguments) -> Result<()> {
+    let address = Address::parse(&arguments.database_url)?;
+    let report = migrate::migrate(&address.options()?).await?;
+    println!("{}: {}", address.shown(), describe(report));
+    Ok(())
+}
+
+/// What migrating did, for people.
+pub(crate) fn describe(report: migrate::MigrationReport) -> String {
+    match report.applied {
+        0 => format!("up to date at {} migrations", report.already_there),
+        applied => format!("{applied} migrations applied, {} were there", report.already_there),
+    }
+}

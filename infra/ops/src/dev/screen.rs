@@ -1,0 +1,85 @@
+//! What a person sees of `cargo dev`.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use anyhow::Result;
+use local::address::Address;
+use local::provision::Provisioned;
+use local::running::Running;
+use local::sandbox::LogLine;
+use local::stack::Stack;
+use local::template::Authorization;
+use tracing::level_filters::LevelFilter;
+
+use crate::database;
+
+/// The subject of the ready-made token.
+const DEMO_SUBJECT: &str = "user-1";
+/// How long the ready-made token lives: a working day.
+const DEMO_LIFETIME: Duration = Duration::from_secs(8 * 60 * 60);
+
+/// Warnings of the local cloud itself go to standard error.
+pub(super) fn start_logging() {
+    let started = tracing_subscriber::fmt().with_max_level(LevelFilter::WARN).with_target(false).with_writer(std::io::stderr).try_init();
+    // Only one that is there already makes this fail.
+    drop(started);
+}
+
+/// One line of what is being done.
+pub(super) fn step(name: &str, text: &str) {
+    line(&format!("{name:<10} {text}"));
+}
+
+/// One line from the local cloud itself.
+pub(super) fn note(text: &str) {
+    line(text);
+}
+
+/// One line of a function, after its name.
+pub(super) fn log_line(log: LogLine) {
+    let name = format!("{:<10} {}", "log", log.function);
+    if std::io::stderr().is_terminal() {
+        eprintln!("\x1b[2m{name}\x1b[0m {}", log.text);
+    } else {
+        eprintln!("{name} {}", log.text);
+    }
+}
+
+pub(super) fn database(address: &Address, provisioned: &Provisioned) {
+    let seeded = match provisioned.seeded {
+        Some(report) => format!("seeded {} users, {} models, {} purchases", report.users, report.models, report.purchases),
+        None => "keeps its rows".to_owned(),
+    };
+    step("database", &format!("{}, {}, {seeded}", address.shown(), database::describe(provisioned.migrations)));
+}
+
+pub(super) fn summary(stack: &Stack, running: &Running) -> Result<()> {
+    let api = stack.api_url();
+    step("issuer", &format!("{} (tokens: cargo ops token <subject>)", stack.control_url()));
+    if let Some(directory) = &running.data_directory {
+        step("data", &directory.display().to_string());
+    }
+    step("api", &api);
+    for route in &stack.routes {
+        let access = match route.authorization {
+            Authorization::Open => "open",
+            Authorization::Jwt(_) => "JWT",
+            Authorization::Iam => "IAM",
+        };
+        line(&format!("{:<10} {:<5} {:<32} {:<18} {access}", "", route.method, route.path, route.function));
+    }
+    let first = stack.routes.iter().find(|route| matches!(route.authorization, Authorization::Jwt(_)) && route.method == "GET");
+    if let Some(route) = first {
+        let token = stack.token(DEMO_SUBJECT, DEMO_LIFETIME)?;
+        line(&format!("\ncurl -H 'Authorization: Bearer {token}' '{api}{}?limit=3'\n", route.path));
+    }
+    line(&format!("ready {api}"));
+    Ok(())
+}
+
+/// A reader that went away must not end the API.
+fn line(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}

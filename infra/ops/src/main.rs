@@ -1,0 +1,14 @@
+//! `cargo dev` and `cargo ops …`.
+
+mod cli;
+mod control_client;
+mod database;
+mod dev;
+mod prepare;
+mod seed;
+mod status;
+mod token;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,0 +1,62 @@
+//! `cargo ops seed`, and the progress bar of a seed.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use local::address::Address;
+use local::connect;
+use local::seed::{Progress, Size, seed};
+
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  cargo ops seed --database-url postgres://me:secret@127.0.0.1:5432/thaw --users 1000 --models 10000 --purchases 50000"
+)]
+pub(crate) struct Arguments {
+    /// The database: migrated, without rows (postgres://user:password@host:port/name)
+    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    database_url: String,
+    /// How many users; their subjects are user-1, user-2, …
+    #[arg(long, value_name = "N", default_value_t = Size::default().users)]
+    users: u64,
+    /// How many models
+    #[arg(long, value_name = "N", default_value_t = Size::default().models)]
+    models: u64,
+    /// How many purchases
+    #[arg(long, value_name = "N", default_value_t = Size::default().purchases)]
+    purchases: u64,
+}
+
+pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
+    let address = Address::parse(&arguments.database_url)?;
+    let mut connection = connect::connect(&address.options()?).await?;
+    let began = Instant::now();
+    let bar = Bar::new();
+    let size = Size { users: arguments.users, models: arguments.models, purchases: arguments.purchases };
+    let report = seed(&mut connection, size, &mut |progress| bar.show(progress)).await?;
+    bar.finish();
+    let Size { users, models, purchases } = Size { users: report.users, models: report.models, purchases: report.purchases };
+    println!("{}: {users} users, {models} models, {purchases} purchases in {:.1} s", address.shown(), began.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Shows how far a seed has come, where somebody looks.
+pub(crate) struct Bar(ProgressBar);
+
+impl Bar {
+    pub(crate) fn new() -> Self {
+        let style = ProgressStyle::with_template("  {msg:12} {bar:30} {human_pos}/{human_len}").unwrap_or_else(|_| ProgressStyle::default_bar());
+        Self(ProgressBar::no_length().with_style(style))
+    }
+
+    pub(crate) fn show(&self, progress: Progress) {
+        self.0.set_message(progress.table.name());
+        self.0.set_length(progress.total);
+        self.0.set_position(progress.rows);
+    }
+
+    pub(crate) fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,37 @@
+//! `cargo ops token`.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use local::issuer::Issuer;
+use local::running;
+use local::stack::AUDIENCE;
+use local::workspace::Workspace;
+
+/// How long a token lives if nothing is said: a working day.
+const LIFETIME_S: u64 = 8 * 60 * 60;
+
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  cargo ops token user-1\n  curl -H \"Authorization: Bearer $(cargo ops token user-1)\" http://127.0.0.1:3000/api/models/user-models"
+)]
+pub(crate) struct Arguments {
+    /// Whose token: its `sub` claim. The seed has user-1, user-2, …
+    subject: String,
+    /// Seconds until it expires
+    #[arg(long, value_name = "SECONDS", default_value_t = LIFETIME_S, value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+    lifetime_s: u64,
+}
+
+pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
+    let running = running::find(&workspace.state())?.context("no local API runs on this checkout: start it with cargo dev")?;
+    let issuer = Issuer::load_or_create(&issuer_directory(workspace), running.control_url)?;
+    println!("{}", issuer.token(&arguments.subject, AUDIENCE, Duration::from_secs(arguments.lifetime_s))?);
+    Ok(())
+}
+
+/// Where the local issuer's key lies.
+pub(crate) fn issuer_directory(workspace: &Workspace) -> std::path::PathBuf {
+    workspace.state().join("issuer")
+}

@@ -1,0 +1,39 @@
+//! What every function of the bundle stands on: one Postgres connection per sandbox, kept across freezes, and the request around it.
+//!
+//! # Words
+//! - **sandbox**: one execution environment of Lambda. It is *cold* until its first invocation, *warm* afterwards, *frozen* in between.
+//! - **connection**: the one that the sandbox keeps. The [`cache`] lets it be *checked out*, *given back* or *invalidated*.
+//! - **attempt**: one sending of the work to the database. A *policy* says how often work may be sent again, a *budget* for how long,
+//!   the *deadline* is when Lambda kills the invocation.
+//! - **recovery**: what an error asks for: *Reconnect*, *Retry* or *Fail*.
+//! - **probe**: one attempt without recovery, for health.
+//!
+//! # Layers, arrows downwards only
+//! ```text
+//! lambda (serve)   http   identity   page   health      what a function touches
+//! db -> cache -> connect                                the connection
+//! retry  recovery  deadline  config  error  telemetry   pure: no I/O, the clock is passed in
+//! ```
+
+pub mod http;
+pub mod identity;
+pub mod lambda;
+pub mod page;
+
+pub mod cache;
+pub mod connect;
+pub mod db;
+
+pub mod config;
+pub mod deadline;
+pub mod error;
+pub mod recovery;
+pub mod retry;
+pub mod telemetry;
+
+mod cursor;
+mod problem;
+
+pub use db::{Db, Query};
+pub use error::Error;
+pub use http::{Request, Response};

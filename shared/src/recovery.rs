@@ -1,0 +1,112 @@
+//! What an error of the database asks for. Pure.
+//!
+//! Two questions per error: is the connection to blame (drop it), and did the server say that nothing happened (run again)? An operation
+//! answers the third, whether it may run twice at all. Errors are told apart by SQLSTATE and by kind, never by their text.
+
+/// What an error asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recovery {
+    /// The connection is to blame: drop it, and run again on a new one.
+    Reconnect,
+    /// The connection is sound and the transaction was rolled back: run the whole of it again.
+    Retry,
+    /// Running again would not help.
+    Fail,
+}
+
+/// SQLSTATEs after which work may run again, with the reason of each. Every other one fails.
+///
+/// Source of the codes: PostgreSQL documentation, appendix A.
+const RECOVERABLE: &[(&str, Recovery, &str)] = &[
+    ("40001", Recovery::Retry, "serialization failure: rolled back"),
+    ("40P01", Recovery::Retry, "deadlock: rolled back"),
+    ("55P03", Recovery::Retry, "lock not available within lock_timeout: rolled back"),
+    ("57P01", Recovery::Reconnect, "the backend was terminated"),
+    ("57P02", Recovery::Reconnect, "another backend crashed and took this one along"),
+    ("57P03", Recovery::Reconnect, "the server is starting up or shutting down"),
+    ("57P05", Recovery::Reconnect, "the session was idle for too long"),
+    ("25P03", Recovery::Reconnect, "the transaction was idle for too long"),
+    ("53300", Recovery::Reconnect, "too many clients: nothing was executed"),
+    ("08000", Recovery::Reconnect, "RDS Proxy could not borrow a database connection: nothing was executed"),
+    ("08001", Recovery::Reconnect, "no connection came about"),
+    ("08003", Recovery::Reconnect, "the connection does not exist"),
+    ("08004", Recovery::Reconnect, "the server turned the connection away"),
+    ("08006", Recovery::Reconnect, "the connection broke"),
+    ("25006", Recovery::Reconnect, "read-only: the writer was demoted, the name will point to the new one"),
+    ("26000", Recovery::Reconnect, "the prepared statement is unknown: this connection's statements are spoilt"),
+    ("42P05", Recovery::Reconnect, "the prepared statement exists already: this connection's statements are spoilt"),
+    ("0A000", Recovery::Reconnect, "a cached plan no longer fits after a migration: this connection's statements are spoilt"),
+];
+
+impl Recovery {
+    /// What a SQLSTATE from the server asks for; unknown ones fail.
+    #[must_use]
+    pub fn of_sqlstate(code: &str) -> Self {
+        RECOVERABLE.iter().find(|(known, _, _)| *known == code).map_or(Self::Fail, |(_, recovery, _)| *recovery)
+    }
+
+    /// What an error while work was under way asks for.
+    #[must_use]
+    pub fn of_work(error: &sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(database) => database.code().map_or(Self::Fail, |code| Self::of_sqlstate(&code)),
+            // The stream of messages is cut or no longer makes sense.
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => Self::Reconnect,
+            _ => Self::Fail,
+        }
+    }
+
+    /// What an error while connecting asks for. Nothing was sent, so all that may pass by itself is worth another try.
+    #[must_use]
+    pub fn of_connect(error: &sqlx::Error) -> Self {
+        match error {
+            // At sign-in this is the refusal of a startup parameter, which stays refused.
+            sqlx::Error::Database(database) if database.code().as_deref() == Some("0A000") => Self::Fail,
+            other => Self::of_work(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_says_rolled_back_so_the_transaction_runs_again() {
+        for code in ["40001", "40P01", "55P03"] {
+            assert_eq!(Recovery::of_sqlstate(code), Recovery::Retry, "{code}");
+        }
+    }
+
+    #[test]
+    fn the_connection_is_to_blame() {
+        for code in ["57P01", "57P02", "57P03", "53300", "08000", "08006", "25006", "26000", "42P05", "0A000"] {
+            assert_eq!(Recovery::of_sqlstate(code), Recovery::Reconnect, "{code}");
+        }
+    }
+
+    #[test]
+    fn unknown_and_final_codes_fail() {
+        for code in ["", "57014", "28P01", "28000", "3D000", "42P01", "23505", "22P02", "XX000", "99999", "4000", "400010"] {
+            assert_eq!(Recovery::of_sqlstate(code), Recovery::Fail, "{code}");
+        }
+    }
+
+    #[test]
+    fn no_code_is_listed_twice_and_each_has_its_reason() {
+        for (index, (code, _, reason)) in RECOVERABLE.iter().enumerate() {
+            assert_eq!(code.len(), 5, "{code}");
+            assert!(!reason.is_empty(), "{code}");
+            assert!(!RECOVERABLE[..index].iter().any(|(earlier, _, _)| earlier == code), "{code} stands twice");
+        }
+    }
+
+    #[test]
+    fn a_cut_stream_asks_for_a_new_connection_and_a_wrong_query_for_nothing() {
+        let cut = sqlx::Error::Io(std::io::ErrorKind::UnexpectedEof.into());
+        assert_eq!(Recovery::of_work(&cut), Recovery::Reconnect);
+        assert_eq!(Recovery::of_connect(&cut), Recovery::Reconnect);
+        assert_eq!(Recovery::of_work(&sqlx::Error::Protocol("garbage".into())), Recovery::Reconnect);
+        assert_eq!(Recovery::of_work(&sqlx::Error::RowNotFound), Recovery::Fail);
+    }
+}

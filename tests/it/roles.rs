@@ -1,0 +1,154 @@
+//! What each role of the design may do, and for how long.
+
+use sqlx::postgres::PgConnection;
+use sqlx::{query_scalar, raw_sql};
+use tests::Database;
+
+async fn sqlstate(connection: &mut PgConnection, sql: &str) -> Option<String> {
+    let error = raw_sql(sql).execute(connection).await.err()?;
+    Some(
+        error
+            .as_database_error()
+            .unwrap()
+            .code()
+            .unwrap()
+            .into_owned(),
+    )
+}
+
+#[tokio::test]
+async fn routes_and_operators_have_the_time_limits_of_the_ladder() {
+    let database = Database::fresh().await;
+    let mut connection = database.connect_admin().await;
+    for role in ["thaw_app", "thaw_ops"] {
+        let mut settings: Vec<String> = query_scalar(
+            "select unnest(setconfig) from pg_db_role_setting
+             where setrole = to_regrole($1) and setdatabase = 0",
+        )
+        .bind(role)
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+        settings.sort();
+        assert_eq!(
+            settings,
+            [
+                "idle_in_transaction_session_timeout=3000ms",
+                "lock_timeout=1000ms",
+                "statement_timeout=2000ms"
+            ],
+            "{role}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn session_of_the_routes_starts_with_its_time_limits() {
+    let database = Database::fresh().await;
+    let mut connection = database.connect_app().await;
+    for (setting, value) in [
+        ("lock_timeout", "1s"),
+        ("statement_timeout", "2s"),
+        ("idle_in_transaction_session_timeout", "3s"),
+    ] {
+        let shown: String = query_scalar(&format!("show {setting}"))
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        assert_eq!(shown, value, "{setting}");
+    }
+}
+
+#[tokio::test]
+async fn routes_may_do_nothing_beyond_their_rows() {
+    let database = Database::fresh().await;
+    let mut connection = database.connect_app().await;
+    for statement in [
+        "create table extra (id uuid)",
+        "create index extra on models (title)",
+        "alter table models add column extra text",
+        "alter table models disable trigger all",
+        "drop table purchases",
+        "truncate purchases",
+        "delete from users",
+        "delete from models",
+        "delete from purchases",
+        "update users set subject = 'other'",
+        "update purchases set price_cents = 0",
+        "insert into _sqlx_migrations (version) values (99)",
+        "create role extra",
+        "set role thaw_migrate",
+        "set role thaw_ops",
+        "create schema extra",
+    ] {
+        let refused = sqlstate(&mut connection, statement).await;
+        assert_eq!(refused.as_deref(), Some("42501"), "{statement}");
+    }
+}
+
+#[tokio::test]
+async fn routes_may_read_and_write_their_rows() {
+    let database = Database::fresh().await;
+    let mut connection = database.connect_app().await;
+    let (user, model) = (
+        "'01900000-0000-7000-8000-000000000001'",
+        "'01900000-0000-7000-8000-000000000002'",
+    );
+    for statement in [
+        format!("insert into users values ({user}, 'user-1', now())"),
+        format!(
+            "insert into models values ({model}, {user}, 'Fox', '', 499, 'EUR', 1, 0, now(), now())"
+        ),
+        format!("update models set withdrawn_at = updated_at where id = {model}"),
+        format!(
+            "insert into purchases values
+             ('01900000-0000-7000-8000-000000000003', {user}, {model}, 499, 'EUR', now())"
+        ),
+        "select * from users, models, purchases".to_owned(),
+        "select max(version) from _sqlx_migrations".to_owned(),
+    ] {
+        assert_eq!(
+            sqlstate(&mut connection, &statement).await,
+            None,
+            "{statement}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn operators_watch_and_signal_but_read_no_rows() {
+    let database = Database::fresh().await;
+    let mut connection = database.connect_admin().await;
+    for (question, answer) in [
+        ("pg_has_role('thaw_ops', 'pg_monitor', 'USAGE')", true),
+        (
+            "pg_has_role('thaw_ops', 'pg_signal_backend', 'USAGE')",
+            true,
+        ),
+        (
+            "has_table_privilege('thaw_ops', '_sqlx_migrations', 'SELECT')",
+            true,
+        ),
+        ("has_table_privilege('thaw_ops', 'users', 'SELECT')", false),
+        (
+            "has_table_privilege('thaw_ops', 'purchases', 'SELECT')",
+            false,
+        ),
+        (
+            "has_table_privilege('thaw_ops', '_sqlx_migrations', 'DELETE')",
+            false,
+        ),
+        ("pg_has_role('thaw_app', 'pg_monitor', 'MEMBER')", false),
+        (
+            "(select bool_or(rolsuper or rolcreaterole or rolcreatedb or rolbypassrls)
+           from pg_roles where rolname like 'thaw\\_%')",
+            false,
+        ),
+    ] {
+        let held: bool = query_scalar(&format!("select {question}"))
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        assert_eq!(held, answer, "{question}");
+    }
+}
