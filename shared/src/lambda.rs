@@ -1,7 +1,7 @@
 //! The life of a function: init, invocations, shutdown.
 
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn, spawn_graceful_shutdown_handler};
@@ -89,7 +89,7 @@ where
             (what, in_time(request, handler, db).await)
         }
     };
-    let duration_ms = began.elapsed().as_secs_f64() * 1_000.0;
+    let duration_ms = milliseconds(began.elapsed());
     let response = match result {
         Ok(response) => {
             tracing::info!(request = what, status = response.status().as_u16(), duration_ms, "served");
@@ -117,6 +117,11 @@ where
             source: None,
         })),
     }
+}
+
+/// To the microsecond: more digits are noise.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// Logs a failure, once: here.

@@ -7,11 +7,7 @@ use tests::Database;
 /// A column and the SQL expression that stands in its place.
 type Change = (&'static str, &'static str);
 
-const USER: [Change; 3] = [
-    ("id", "'01900000-0000-7000-8000-0000000000aa'"),
-    ("subject", "'somebody'"),
-    ("created_at", "'2026-01-01T00:00:00Z'"),
-];
+const USER: [Change; 3] = [("id", "'01900000-0000-7000-8000-0000000000aa'"), ("subject", "'somebody'"), ("created_at", "'2026-01-01T00:00:00Z'")];
 
 const MODEL: [Change; 11] = [
     ("id", "'01900000-0000-7000-8000-0000000000bb'"),
@@ -41,170 +37,50 @@ const CASES: [(&str, Change, Option<&str>); 47] = [
     ("users", ("subject", "'x'"), None),
     ("users", ("subject", "repeat('ü', 255)"), None),
     ("users", ("subject", "''"), Some("users_subject_length")),
-    (
-        "users",
-        ("subject", "repeat('x', 256)"),
-        Some("users_subject_length"),
-    ),
-    (
-        "users",
-        ("subject", "'taken'"),
-        Some("users_subject_unique"),
-    ),
-    (
-        "users",
-        ("id", "gen_random_uuid()"),
-        Some("users_id_version"),
-    ),
-    (
-        "users",
-        ("id", "'01900000-0000-7000-8000-000000000001'"),
-        Some("users_pkey"),
-    ),
+    ("users", ("subject", "repeat('x', 256)"), Some("users_subject_length")),
+    ("users", ("subject", "'taken'"), Some("users_subject_unique")),
+    ("users", ("id", "gen_random_uuid()"), Some("users_id_version")),
+    ("users", ("id", "'01900000-0000-7000-8000-000000000001'"), Some("users_pkey")),
     ("models", ("title", "'x'"), None),
     ("models", ("title", "repeat('ü', 200)"), None),
     ("models", ("title", "''"), Some("models_title_length")),
-    (
-        "models",
-        ("title", "repeat('x', 201)"),
-        Some("models_title_length"),
-    ),
+    ("models", ("title", "repeat('x', 201)"), Some("models_title_length")),
     ("models", ("description", "repeat('ü', 5000)"), None),
-    (
-        "models",
-        ("description", "repeat('x', 5001)"),
-        Some("models_description_length"),
-    ),
+    ("models", ("description", "repeat('x', 5001)"), Some("models_description_length")),
     ("models", ("price_cents", "0"), None),
     ("models", ("price_cents", "100000000"), None),
-    (
-        "models",
-        ("price_cents", "-1"),
-        Some("models_price_cents_range"),
-    ),
-    (
-        "models",
-        ("price_cents", "100000001"),
-        Some("models_price_cents_range"),
-    ),
-    (
-        "models",
-        ("currency", "'eur'"),
-        Some("models_currency_form"),
-    ),
+    ("models", ("price_cents", "-1"), Some("models_price_cents_range")),
+    ("models", ("price_cents", "100000001"), Some("models_price_cents_range")),
+    ("models", ("currency", "'eur'"), Some("models_currency_form")),
     ("models", ("currency", "'EU'"), Some("models_currency_form")),
-    (
-        "models",
-        ("currency", "'EURO'"),
-        Some("models_currency_form"),
-    ),
-    (
-        "models",
-        ("currency", "E'EUR\\n'"),
-        Some("models_currency_form"),
-    ),
-    (
-        "models",
-        ("currency", "'ÄÖÜ'"),
-        Some("models_currency_form"),
-    ),
+    ("models", ("currency", "'EURO'"), Some("models_currency_form")),
+    ("models", ("currency", "E'EUR\\n'"), Some("models_currency_form")),
+    ("models", ("currency", "'ÄÖÜ'"), Some("models_currency_form")),
     ("models", ("file_bytes", "1"), None),
     ("models", ("file_bytes", "1099511627776"), None),
-    (
-        "models",
-        ("file_bytes", "0"),
-        Some("models_file_bytes_range"),
-    ),
-    (
-        "models",
-        ("file_bytes", "1099511627777"),
-        Some("models_file_bytes_range"),
-    ),
+    ("models", ("file_bytes", "0"), Some("models_file_bytes_range")),
+    ("models", ("file_bytes", "1099511627777"), Some("models_file_bytes_range")),
     ("models", ("download_count", "9007199254740991"), None),
-    (
-        "models",
-        ("download_count", "-1"),
-        Some("models_download_count_range"),
-    ),
-    (
-        "models",
-        ("download_count", "9007199254740992"),
-        Some("models_download_count_range"),
-    ),
-    (
-        "models",
-        ("updated_at", "'2025-12-31T23:59:59.999Z'"),
-        Some("models_updated_at_order"),
-    ),
+    ("models", ("download_count", "-1"), Some("models_download_count_range")),
+    ("models", ("download_count", "9007199254740992"), Some("models_download_count_range")),
+    ("models", ("updated_at", "'2025-12-31T23:59:59.999Z'"), Some("models_updated_at_order")),
     ("models", ("withdrawn_at", "'2026-01-01T00:00:00Z'"), None),
-    (
-        "models",
-        ("withdrawn_at", "'2025-12-31T23:59:59.999Z'"),
-        Some("models_withdrawn_at_order"),
-    ),
-    (
-        "models",
-        ("id", "gen_random_uuid()"),
-        Some("models_id_version"),
-    ),
-    (
-        "models",
-        ("id", "'01900000-0000-7000-8000-000000000002'"),
-        Some("models_pkey"),
-    ),
-    (
-        "models",
-        ("owner_id", "gen_random_uuid()"),
-        Some("models_owner_id_fkey"),
-    ),
+    ("models", ("withdrawn_at", "'2025-12-31T23:59:59.999Z'"), Some("models_withdrawn_at_order")),
+    ("models", ("id", "gen_random_uuid()"), Some("models_id_version")),
+    ("models", ("id", "'01900000-0000-7000-8000-000000000002'"), Some("models_pkey")),
+    ("models", ("owner_id", "gen_random_uuid()"), Some("models_owner_id_fkey")),
     ("purchases", ("price_cents", "0"), None),
     ("purchases", ("price_cents", "100000000"), None),
-    (
-        "purchases",
-        ("price_cents", "-1"),
-        Some("purchases_price_cents_range"),
-    ),
-    (
-        "purchases",
-        ("price_cents", "100000001"),
-        Some("purchases_price_cents_range"),
-    ),
+    ("purchases", ("price_cents", "-1"), Some("purchases_price_cents_range")),
+    ("purchases", ("price_cents", "100000001"), Some("purchases_price_cents_range")),
     ("purchases", ("currency", "'USD'"), None),
-    (
-        "purchases",
-        ("currency", "'usd'"),
-        Some("purchases_currency_form"),
-    ),
-    (
-        "purchases",
-        ("currency", "''"),
-        Some("purchases_currency_form"),
-    ),
-    (
-        "purchases",
-        ("id", "gen_random_uuid()"),
-        Some("purchases_id_version"),
-    ),
-    (
-        "purchases",
-        ("id", "'01900000-0000-7000-8000-000000000003'"),
-        Some("purchases_pkey"),
-    ),
-    (
-        "purchases",
-        ("buyer_id", "gen_random_uuid()"),
-        Some("purchases_buyer_id_fkey"),
-    ),
-    (
-        "purchases",
-        ("model_id", "gen_random_uuid()"),
-        Some("purchases_model_id_fkey"),
-    ),
-    (
-        "purchases",
-        ("model_id", "'01900000-0000-7000-8000-000000000004'"),
-        Some("purchases_buyer_id_model_id_unique"),
-    ),
+    ("purchases", ("currency", "'usd'"), Some("purchases_currency_form")),
+    ("purchases", ("currency", "''"), Some("purchases_currency_form")),
+    ("purchases", ("id", "gen_random_uuid()"), Some("purchases_id_version")),
+    ("purchases", ("id", "'01900000-0000-7000-8000-000000000003'"), Some("purchases_pkey")),
+    ("purchases", ("buyer_id", "gen_random_uuid()"), Some("purchases_buyer_id_fkey")),
+    ("purchases", ("model_id", "gen_random_uuid()"), Some("purchases_model_id_fkey")),
+    ("purchases", ("model_id", "'01900000-0000-7000-8000-000000000004'"), Some("purchases_buyer_id_model_id_unique")),
 ];
 
 fn insert(table: &str, change: Change) -> String {
@@ -215,15 +91,8 @@ fn insert(table: &str, change: Change) -> String {
         other => panic!("no row is known for table {other}"),
     };
     let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
-    let values: Vec<&str> = columns
-        .iter()
-        .map(|(name, value)| if *name == change.0 { change.1 } else { *value })
-        .collect();
-    format!(
-        "insert into {table} ({}) values ({})",
-        names.join(", "),
-        values.join(", ")
-    )
+    let values: Vec<&str> = columns.iter().map(|(name, value)| if *name == change.0 { change.1 } else { *value }).collect();
+    format!("insert into {table} ({}) values ({})", names.join(", "), values.join(", "))
 }
 
 /// One user with two models, one of them bought: what the cases refer to or collide with.
@@ -231,11 +100,7 @@ async fn insert_neighbours(connection: &mut PgConnection) {
     let user = insert("users", ("subject", "'taken'")).replace("00aa", "0001");
     let model = insert("models", ("title", "'Owl'")).replace("00bb", "0002");
     let bought = insert("models", ("title", "'Whale'")).replace("00bb", "0004");
-    let purchase = insert(
-        "purchases",
-        ("model_id", "'01900000-0000-7000-8000-000000000004'"),
-    )
-    .replace("00cc", "0003");
+    let purchase = insert("purchases", ("model_id", "'01900000-0000-7000-8000-000000000004'")).replace("00cc", "0003");
     for statement in [user, model, bought, purchase] {
         raw_sql(&statement).execute(&mut *connection).await.unwrap();
     }
@@ -248,22 +113,13 @@ async fn each_constraint_rejects_a_bad_row_and_accepts_its_bounds() {
     insert_neighbours(&mut connection).await;
     for (table, change, expected) in CASES {
         raw_sql("begin").execute(&mut connection).await.unwrap();
-        let inserted = raw_sql(&insert(table, change))
-            .execute(&mut connection)
-            .await;
+        let inserted = raw_sql(&insert(table, change)).execute(&mut connection).await;
         raw_sql("rollback").execute(&mut connection).await.unwrap();
         let violated = inserted.as_ref().err().map(|error| {
             let database = error.as_database_error();
-            database
-                .and_then(|database| database.constraint())
-                .unwrap_or("no constraint")
+            database.and_then(|database| database.constraint()).unwrap_or("no constraint")
         });
-        assert_eq!(
-            violated,
-            expected,
-            "{table}: {change:?}: {:?}",
-            inserted.as_ref().err()
-        );
+        assert_eq!(violated, expected, "{table}: {change:?}: {:?}", inserted.as_ref().err());
     }
 }
 
@@ -282,9 +138,7 @@ async fn no_constraint_is_without_a_case() {
     .unwrap();
     assert!(!constraints.is_empty());
     for constraint in constraints {
-        let tested = CASES
-            .iter()
-            .any(|(_, _, expected)| *expected == Some(&*constraint));
+        let tested = CASES.iter().any(|(_, _, expected)| *expected == Some(&*constraint));
         assert!(tested, "{constraint} has no case above");
     }
 }

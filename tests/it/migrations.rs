@@ -10,29 +10,19 @@ use tests::{Cluster, Database};
 /// How many migrations this checkout has.
 async fn migrations(database: &Database) -> u64 {
     let mut connection = database.connect_admin().await;
-    let count: i64 = query_scalar("select count(*) from _sqlx_migrations")
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
+    let count: i64 = query_scalar("select count(*) from _sqlx_migrations").fetch_one(&mut connection).await.unwrap();
     count.unsigned_abs()
 }
 
 async fn run(options: &PgConnectOptions, sql: &str) {
     let mut connection = connect(options).await.unwrap();
-    raw_sql(sql)
-        .execute(&mut connection)
-        .await
-        .unwrap_or_else(|error| panic!("{sql}: {error}"));
+    raw_sql(sql).execute(&mut connection).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 
 /// Takes the roles from the cluster, as if thaw had never been there.
 async fn remove_roles(admin: &PgConnectOptions) {
     let mut connection = connect(admin).await.unwrap();
-    let databases: Vec<String> =
-        query_scalar("select datname::text from pg_database where datallowconn")
-            .fetch_all(&mut connection)
-            .await
-            .unwrap();
+    let databases: Vec<String> = query_scalar("select datname::text from pg_database where datallowconn").fetch_all(&mut connection).await.unwrap();
     let roles = "thaw_app, thaw_ops, thaw_migrate";
     let statement = format!("reassign owned by {roles} to current_user; drop owned by {roles}");
     for database in databases {
@@ -47,13 +37,7 @@ async fn migrating_again_changes_nothing() {
     let already_there = migrations(&database).await;
     assert!(already_there > 0);
     let report = migrate(&database.admin()).await.unwrap();
-    assert_eq!(
-        report,
-        MigrationReport {
-            applied: 0,
-            already_there
-        }
-    );
+    assert_eq!(report, MigrationReport { applied: 0, already_there });
 }
 
 #[tokio::test]
@@ -71,10 +55,7 @@ async fn two_databases_of_one_cluster_migrate_at_once() {
         }
         let [left, right] = names.map(|name| admin.clone().database(&name));
         let reports = tokio::join!(migrate(&left), migrate(&right));
-        let expected = MigrationReport {
-            applied,
-            already_there: 0,
-        };
+        let expected = MigrationReport { applied, already_there: 0 };
         assert_eq!(reports.0.unwrap(), expected, "round {round}");
         assert_eq!(reports.1.unwrap(), expected, "round {round}");
     }
@@ -100,13 +81,10 @@ async fn two_runs_on_one_database_wait_for_one_another() {
 #[tokio::test]
 async fn roles_that_lost_a_setting_get_it_back() {
     let cluster = Cluster::own().await;
-    let admin = cluster.database().await.admin();
+    let database = cluster.database().await;
+    let admin = database.admin();
     run(&admin, "alter role thaw_app set statement_timeout = '1h'").await;
-    run(
-        &admin,
-        "drop table _sqlx_migrations, purchases, models, users",
-    )
-    .await;
+    run(&admin, "drop table _sqlx_migrations, purchases, models, users").await;
     migrate(&admin).await.unwrap();
     let mut connection = connect(&admin).await.unwrap();
     let restored: bool = query_scalar(
@@ -132,83 +110,36 @@ async fn master_user_that_is_no_superuser_migrates() {
          grant pg_monitor, pg_signal_backend to master with admin option",
     )
     .await;
-    run(
-        &admin,
-        "create database mastered owner master template template0",
-    )
-    .await;
-    let master = admin
-        .clone()
-        .username("master")
-        .password("master-password")
-        .database("mastered");
+    run(&admin, "create database mastered owner master template template0").await;
+    let master = admin.clone().username("master").password("master-password").database("mastered");
 
     let report = migrate(&master).await.unwrap();
-    assert_eq!(
-        report,
-        MigrationReport {
-            applied: all,
-            already_there: 0
-        }
-    );
+    assert_eq!(report, MigrationReport { applied: all, already_there: 0 });
     let again = migrate(&master).await.unwrap();
-    assert_eq!(
-        again,
-        MigrationReport {
-            applied: 0,
-            already_there: all
-        }
-    );
+    assert_eq!(again, MigrationReport { applied: 0, already_there: all });
 
     // The owner takes over: in this database, and in a new one where the roles stand already.
     let mut connection = connect(&admin).await.unwrap();
-    set_password(&mut connection, "thaw_migrate", "owner-password")
-        .await
-        .unwrap();
+    set_password(&mut connection, "thaw_migrate", "owner-password").await.unwrap();
     let owner = master.username("thaw_migrate").password("owner-password");
     let later = migrate(&owner).await.unwrap();
-    assert_eq!(
-        later,
-        MigrationReport {
-            applied: 0,
-            already_there: all
-        }
-    );
-    run(
-        &admin,
-        "create database owned owner thaw_migrate template template0",
-    )
-    .await;
+    assert_eq!(later, MigrationReport { applied: 0, already_there: all });
+    run(&admin, "create database owned owner thaw_migrate template template0").await;
     let other = migrate(&owner.database("owned")).await.unwrap();
-    assert_eq!(
-        other,
-        MigrationReport {
-            applied: all,
-            already_there: 0
-        }
-    );
+    assert_eq!(other, MigrationReport { applied: all, already_there: 0 });
 }
 
 #[tokio::test]
 async fn role_without_the_right_to_create_roles_is_told_so() {
     let cluster = Cluster::own().await;
-    let admin = cluster.database().await.admin();
+    let database = cluster.database().await;
+    let admin = database.admin();
     remove_roles(&admin).await;
     run(&admin, "create role plain login password 'plain-password'").await;
-    run(
-        &admin,
-        "create database plainly owner plain template template0",
-    )
-    .await;
-    let plain = admin
-        .username("plain")
-        .password("plain-password")
-        .database("plainly");
+    run(&admin, "create database plainly owner plain template template0").await;
+    let plain = admin.username("plain").password("plain-password").database("plainly");
     let message = format!("{:#}", migrate(&plain).await.unwrap_err());
-    assert!(
-        message.contains("migration 0001_roles needs a right that role \"plain\" lacks"),
-        "{message}"
-    );
+    assert!(message.contains("migration 0001_roles needs a right that role \"plain\" lacks"), "{message}");
     assert!(message.contains("CREATEROLE"), "{message}");
     assert!(!message.contains("plain-password"), "{message}");
 }
@@ -216,16 +147,9 @@ async fn role_without_the_right_to_create_roles_is_told_so() {
 #[tokio::test]
 async fn migration_changed_after_it_was_applied_is_named() {
     let database = Database::fresh().await;
-    run(
-        &database.admin(),
-        "update _sqlx_migrations set checksum = '\\x00' where version = 2",
-    )
-    .await;
+    run(&database.admin(), "update _sqlx_migrations set checksum = '\\x00' where version = 2").await;
     let message = format!("{:#}", migrate(&database.admin()).await.unwrap_err());
-    assert!(
-        message.contains("migration 0002_marketplace was changed after"),
-        "{message}"
-    );
+    assert!(message.contains("migration 0002_marketplace was changed after"), "{message}");
 }
 
 #[tokio::test]
@@ -234,31 +158,19 @@ async fn database_newer_than_the_checkout_is_said_to_be_so() {
     let later = "insert into _sqlx_migrations values (9999, 'later', now(), true, '\\x00', 0)";
     run(&database.admin(), later).await;
     let message = format!("{:#}", migrate(&database.admin()).await.unwrap_err());
-    assert!(
-        message.contains("migration 9999, which this checkout does not know"),
-        "{message}"
-    );
+    assert!(message.contains("migration 9999, which this checkout does not know"), "{message}");
 }
 
 #[tokio::test]
 async fn database_that_refuses_is_named_with_its_reason_and_without_the_password() {
     let database = Database::fresh().await;
     for (options, reason) in [
-        (
-            database.admin().password("wrong-secret"),
-            "the server rejects the password",
-        ),
-        (
-            database.admin().database("no-such-database"),
-            "there is no such database",
-        ),
+        (database.admin().password("wrong-secret"), "the server rejects the password"),
+        (database.admin().database("no-such-database"), "there is no such database"),
     ] {
         let message = format!("{:#}", migrate(&options).await.unwrap_err());
         let place = format!("{:?}", options.get_database().unwrap());
-        assert!(
-            message.contains(reason) && message.contains(&place),
-            "{message}"
-        );
+        assert!(message.contains(reason) && message.contains(&place), "{message}");
         assert!(!message.contains("wrong-secret"), "{message}");
     }
 }

@@ -20,10 +20,7 @@ impl List {
     /// The table that the list pages through: the first one that it reads from.
     fn table(&self) -> &str {
         let words: Vec<&str> = self.sql.split_whitespace().collect();
-        let from = words
-            .iter()
-            .position(|word| word.eq_ignore_ascii_case("from"))
-            .unwrap();
+        let from = words.iter().position(|word| word.eq_ignore_ascii_case("from")).unwrap();
         words[from + 1]
     }
 
@@ -38,11 +35,7 @@ impl List {
             "Int8" => limit.to_string(),
             other => panic!("say here which value stands for a {other} in {}", self.sql),
         };
-        self.parameter_types
-            .iter()
-            .map(value)
-            .collect::<Vec<_>>()
-            .join(", ")
+        self.parameter_types.iter().map(value).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -54,22 +47,10 @@ fn lists() -> Vec<List> {
         let text = fs::read_to_string(entry.unwrap().path()).unwrap();
         let described: Value = serde_json::from_str(&text).unwrap();
         let sql = described["query"].as_str().unwrap().to_owned();
-        if sql
-            .to_lowercase()
-            .split_whitespace()
-            .any(|word| word == "limit")
-        {
-            let types = described["describe"]["parameters"]["Left"]
-                .as_array()
-                .unwrap();
-            let parameter_types = types
-                .iter()
-                .map(|name| name.as_str().unwrap().to_owned())
-                .collect();
-            lists.push(List {
-                sql,
-                parameter_types,
-            });
+        if sql.to_lowercase().split_whitespace().any(|word| word == "limit") {
+            let types = described["describe"]["parameters"]["Left"].as_array().unwrap();
+            let parameter_types = types.iter().map(|name| name.as_str().unwrap().to_owned()).collect();
+            lists.push(List { sql, parameter_types });
         }
     }
     lists
@@ -83,10 +64,7 @@ fn collect<'a>(node: &'a Value, nodes: &mut Vec<&'a Value>) {
 }
 
 async fn explain(connection: &mut PgConnection, execute: &str) -> Value {
-    let explained = raw_sql(&format!("explain (format json) {execute}"))
-        .fetch_one(connection)
-        .await
-        .unwrap();
+    let explained = raw_sql(&format!("explain (format json) {execute}")).fetch_one(connection).await.unwrap();
     let text: String = explained.try_get_unchecked(0).unwrap();
     serde_json::from_str(&text).unwrap()
 }
@@ -95,38 +73,25 @@ async fn explain(connection: &mut PgConnection, execute: &str) -> Value {
 async fn each_list_is_an_index_range_scan_at_fifty_thousand_purchases() {
     let lists = lists();
     let tables: BTreeSet<&str> = lists.iter().map(List::table).collect();
-    assert!(
-        tables.is_superset(&BTreeSet::from(["models", "purchases"])),
-        "{tables:?}"
-    );
+    assert!(tables.is_superset(&BTreeSet::from(["models", "purchases"])), "{tables:?}");
 
     let database = Database::seeded().await;
     let mut connection = database.connect_app().await;
     for mode in ["force_generic_plan", "force_custom_plan"] {
-        raw_sql(&format!("set plan_cache_mode = {mode}"))
-            .execute(&mut connection)
-            .await
-            .unwrap();
+        raw_sql(&format!("set plan_cache_mode = {mode}")).execute(&mut connection).await.unwrap();
         for list in &lists {
             let prepare = format!("prepare list({}) as {}", list.declared_types(), list.sql);
             raw_sql(&prepare).execute(&mut connection).await.unwrap();
             for subject in ["user-1", "user-500", "nobody"] {
-                for before in [
-                    "ffffffff-ffff-ffff-ffff-ffffffffffff",
-                    "01946000-0000-7000-8000-000000000000",
-                ] {
+                for before in ["ffffffff-ffff-ffff-ffff-ffffffffffff", "01946000-0000-7000-8000-000000000000"] {
                     for limit in [1, 21, 101] {
-                        let execute =
-                            format!("execute list({})", list.values(subject, before, limit));
+                        let execute = format!("execute list({})", list.values(subject, before, limit));
                         let plan = explain(&mut connection, &execute).await;
                         check(list, &plan, &format!("{mode}: {execute}"));
                     }
                 }
             }
-            raw_sql("deallocate list")
-                .execute(&mut connection)
-                .await
-                .unwrap();
+            raw_sql("deallocate list").execute(&mut connection).await.unwrap();
         }
     }
 }
@@ -138,10 +103,7 @@ fn check(list: &List, plan: &Value, case: &str) {
     for node in &nodes {
         let kind = kind(node);
         let reads_all = ["Seq Scan", "Sort", "Bitmap", "Hash", "Materialize"];
-        assert!(
-            !reads_all.iter().any(|word| kind.contains(word)),
-            "{case}: {kind} in {plan:#}"
-        );
+        assert!(!reads_all.iter().any(|word| kind.contains(word)), "{case}: {kind} in {plan:#}");
     }
     let ranges = nodes.iter().filter(|node| {
         let condition = node["Index Cond"].as_str().unwrap_or_default();

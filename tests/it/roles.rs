@@ -6,14 +6,7 @@ use tests::Database;
 
 async fn sqlstate(connection: &mut PgConnection, sql: &str) -> Option<String> {
     let error = raw_sql(sql).execute(connection).await.err()?;
-    Some(
-        error
-            .as_database_error()
-            .unwrap()
-            .code()
-            .unwrap()
-            .into_owned(),
-    )
+    Some(error.as_database_error().unwrap().code().unwrap().into_owned())
 }
 
 #[tokio::test]
@@ -30,15 +23,7 @@ async fn routes_and_operators_have_the_time_limits_of_the_ladder() {
         .await
         .unwrap();
         settings.sort();
-        assert_eq!(
-            settings,
-            [
-                "idle_in_transaction_session_timeout=3000ms",
-                "lock_timeout=1000ms",
-                "statement_timeout=2000ms"
-            ],
-            "{role}"
-        );
+        assert_eq!(settings, ["idle_in_transaction_session_timeout=3000ms", "lock_timeout=1000ms", "statement_timeout=2000ms"], "{role}");
     }
 }
 
@@ -46,15 +31,8 @@ async fn routes_and_operators_have_the_time_limits_of_the_ladder() {
 async fn session_of_the_routes_starts_with_its_time_limits() {
     let database = Database::fresh().await;
     let mut connection = database.connect_app().await;
-    for (setting, value) in [
-        ("lock_timeout", "1s"),
-        ("statement_timeout", "2s"),
-        ("idle_in_transaction_session_timeout", "3s"),
-    ] {
-        let shown: String = query_scalar(&format!("show {setting}"))
-            .fetch_one(&mut connection)
-            .await
-            .unwrap();
+    for (setting, value) in [("lock_timeout", "1s"), ("statement_timeout", "2s"), ("idle_in_transaction_session_timeout", "3s")] {
+        let shown: String = query_scalar(&format!("show {setting}")).fetch_one(&mut connection).await.unwrap();
         assert_eq!(shown, value, "{setting}");
     }
 }
@@ -90,15 +68,10 @@ async fn routes_may_do_nothing_beyond_their_rows() {
 async fn routes_may_read_and_write_their_rows() {
     let database = Database::fresh().await;
     let mut connection = database.connect_app().await;
-    let (user, model) = (
-        "'01900000-0000-7000-8000-000000000001'",
-        "'01900000-0000-7000-8000-000000000002'",
-    );
+    let (user, model) = ("'01900000-0000-7000-8000-000000000001'", "'01900000-0000-7000-8000-000000000002'");
     for statement in [
         format!("insert into users values ({user}, 'user-1', now())"),
-        format!(
-            "insert into models values ({model}, {user}, 'Fox', '', 499, 'EUR', 1, 0, now(), now())"
-        ),
+        format!("insert into models values ({model}, {user}, 'Fox', '', 499, 'EUR', 1, 0, now(), now())"),
         format!("update models set withdrawn_at = updated_at where id = {model}"),
         format!(
             "insert into purchases values
@@ -107,11 +80,7 @@ async fn routes_may_read_and_write_their_rows() {
         "select * from users, models, purchases".to_owned(),
         "select max(version) from _sqlx_migrations".to_owned(),
     ] {
-        assert_eq!(
-            sqlstate(&mut connection, &statement).await,
-            None,
-            "{statement}"
-        );
+        assert_eq!(sqlstate(&mut connection, &statement).await, None, "{statement}");
     }
 }
 
@@ -121,23 +90,11 @@ async fn operators_watch_and_signal_but_read_no_rows() {
     let mut connection = database.connect_admin().await;
     for (question, answer) in [
         ("pg_has_role('thaw_ops', 'pg_monitor', 'USAGE')", true),
-        (
-            "pg_has_role('thaw_ops', 'pg_signal_backend', 'USAGE')",
-            true,
-        ),
-        (
-            "has_table_privilege('thaw_ops', '_sqlx_migrations', 'SELECT')",
-            true,
-        ),
+        ("pg_has_role('thaw_ops', 'pg_signal_backend', 'USAGE')", true),
+        ("has_table_privilege('thaw_ops', '_sqlx_migrations', 'SELECT')", true),
         ("has_table_privilege('thaw_ops', 'users', 'SELECT')", false),
-        (
-            "has_table_privilege('thaw_ops', 'purchases', 'SELECT')",
-            false,
-        ),
-        (
-            "has_table_privilege('thaw_ops', '_sqlx_migrations', 'DELETE')",
-            false,
-        ),
+        ("has_table_privilege('thaw_ops', 'purchases', 'SELECT')", false),
+        ("has_table_privilege('thaw_ops', '_sqlx_migrations', 'DELETE')", false),
         ("pg_has_role('thaw_app', 'pg_monitor', 'MEMBER')", false),
         (
             "(select bool_or(rolsuper or rolcreaterole or rolcreatedb or rolbypassrls)
@@ -145,10 +102,7 @@ async fn operators_watch_and_signal_but_read_no_rows() {
             false,
         ),
     ] {
-        let held: bool = query_scalar(&format!("select {question}"))
-            .fetch_one(&mut connection)
-            .await
-            .unwrap();
+        let held: bool = query_scalar(&format!("select {question}")).fetch_one(&mut connection).await.unwrap();
         assert_eq!(held, answer, "{question}");
     }
 }

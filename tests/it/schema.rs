@@ -25,11 +25,7 @@ async fn no_column_but_the_withdrawal_may_be_null() {
 async fn every_table_belongs_to_thaw_migrate() {
     let database = Database::fresh().await;
     let mut connection = database.connect_admin().await;
-    let owned = strings(
-        &mut connection,
-        "select tablename || ' ' || tableowner from pg_tables where schemaname = 'public' order by 1",
-    )
-    .await;
+    let owned = strings(&mut connection, "select tablename || ' ' || tableowner from pg_tables where schemaname = 'public' order by 1").await;
     let tables = ["_sqlx_migrations", "models", "purchases", "users"];
     assert_eq!(owned, tables.map(|table| format!("{table} thaw_migrate")));
 }
@@ -60,10 +56,7 @@ async fn schema_has_no_sequence_and_no_type_that_costs_a_catalog_query() {
 async fn every_foreign_key_has_an_index() {
     let database = Database::fresh().await;
     let mut connection = database.connect_admin().await;
-    let keys = strings(
-        &mut connection,
-        "select conname::text from pg_constraint where contype = 'f'",
-    );
+    let keys = strings(&mut connection, "select conname::text from pg_constraint where contype = 'f'");
     assert!(!keys.await.is_empty());
     let without = strings(
         &mut connection,
@@ -75,8 +68,5 @@ async fn every_foreign_key_has_an_index() {
          )",
     )
     .await;
-    assert!(
-        without.is_empty(),
-        "foreign keys without an index: {without:?}"
-    );
+    assert!(without.is_empty(), "foreign keys without an index: {without:?}");
 }

@@ -5,11 +5,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{query_as, query_scalar};
 use tests::Database;
 
-const SMALL: Size = Size {
-    users: 12,
-    models: 100,
-    purchases: 1_000,
-};
+const SMALL: Size = Size { users: 12, models: 100, purchases: 1_000 };
 
 /// Every row of the three tables, as one digest.
 async fn digest(connection: &mut PgConnection) -> String {
@@ -51,28 +47,11 @@ async fn seed_reports_what_the_tables_then_hold() {
     let database = Database::fresh().await;
     let mut connection = database.connect_admin().await;
     let mut seen: Vec<Progress> = Vec::new();
-    let report = seed(&mut connection, SMALL, &mut |step| seen.push(step))
-        .await
-        .unwrap();
-    assert_eq!(
-        report,
-        SeedReport {
-            users: 12,
-            models: 100,
-            purchases: 1_000
-        }
-    );
+    let report = seed(&mut connection, SMALL, &mut |step| seen.push(step)).await.unwrap();
+    assert_eq!(report, SeedReport { users: 12, models: 100, purchases: 1_000 });
     assert_eq!(rows(&mut connection).await, (12, 100, 1_000));
-    for (table, total) in [
-        (Table::Users, 12),
-        (Table::Models, 100),
-        (Table::Purchases, 1_000),
-    ] {
-        let done = Progress {
-            table,
-            rows: total,
-            total,
-        };
+    for (table, total) in [(Table::Users, 12), (Table::Models, 100), (Table::Purchases, 1_000)] {
+        let done = Progress { table, rows: total, total };
         assert!(seen.contains(&done), "{table:?}: {seen:?}");
     }
 }
@@ -82,10 +61,7 @@ async fn tables_with_rows_are_not_seeded_again() {
     let database = Database::fresh().await;
     let mut connection = database.connect_admin().await;
     seed(&mut connection, SMALL, &mut |_| {}).await.unwrap();
-    let error = seed(&mut connection, SMALL, &mut |_| {})
-        .await
-        .unwrap_err()
-        .to_string();
+    let error = seed(&mut connection, SMALL, &mut |_| {}).await.unwrap_err().to_string();
     assert!(error.contains("users holds rows already"), "{error}");
     assert_eq!(rows(&mut connection).await, (12, 100, 1_000));
 }
@@ -94,14 +70,8 @@ async fn tables_with_rows_are_not_seeded_again() {
 async fn impossible_size_leaves_the_database_empty() {
     let database = Database::fresh().await;
     let mut connection = database.connect_admin().await;
-    let size = Size {
-        purchases: 199,
-        ..SMALL
-    };
-    let error = seed(&mut connection, size, &mut |_| {})
-        .await
-        .unwrap_err()
-        .to_string();
+    let size = Size { purchases: 199, ..SMALL };
+    let error = seed(&mut connection, size, &mut |_| {}).await.unwrap_err().to_string();
     assert!(error.contains("ask for at least 200"), "{error}");
     assert_eq!(rows(&mut connection).await, (0, 0, 0));
 }
@@ -160,23 +130,11 @@ async fn demo_seed_keeps_the_rules_of_the_marketplace() {
           where ('x' || lpad(left(replace(id::text, '-', ''), 12), 16, '0'))::bit(64)::bigint
              <> round(extract(epoch from at) * 1000)",
         ),
-        (
-            "no time lies ahead",
-            "select from models where updated_at > '2026-01-01T00:00:00Z'",
-        ),
+        ("no time lies ahead", "select from models where updated_at > '2026-01-01T00:00:00Z'"),
     ] {
-        let broken: i64 = query_scalar(&format!("select count(*) from ({broken_by}) broken"))
-            .fetch_one(&mut connection)
-            .await
-            .unwrap();
+        let broken: i64 = query_scalar(&format!("select count(*) from ({broken_by}) broken")).fetch_one(&mut connection).await.unwrap();
         assert_eq!(broken, 0, "{rule}");
     }
-    let withdrawn: i64 = query_scalar("select count(*) from models where withdrawn_at is not null")
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
-    assert!(
-        (100..1_000).contains(&withdrawn),
-        "{withdrawn} of 10000 models are withdrawn"
-    );
+    let withdrawn: i64 = query_scalar("select count(*) from models where withdrawn_at is not null").fetch_one(&mut connection).await.unwrap();
+    assert!((100..1_000).contains(&withdrawn), "{withdrawn} of 10000 models are withdrawn");
 }

@@ -1,1 +1,31 @@
-//! The harness.
+//! The harness: real Postgres, real function binaries, the local cloud.
+//!
+//! - [`Database`]: a database of the test's own, copied from a migrated template to which nobody stays connected.
+//! - [`Cluster`]: a cluster of the test's own, for what is cluster-wide: roles, passwords, restarts, the connection limit. At most two run
+//!   at once.
+//! - [`Api`]: the bundle, served from the local cloud over such a database.
+//! - [`Command`]: the command line as a person starts it.
+//!
+//! Nothing has to be started beforehand, and nothing stays: a guard process ends the servers and removes their directories when the test
+//! process ends, however it ends.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
+
+mod api;
+mod client;
+mod cluster;
+mod command;
+mod database;
+mod events;
+mod functions;
+mod process;
+mod server;
+
+pub use api::{Api, Options};
+pub use client::Answer;
+pub use cluster::Cluster;
+pub use command::Command;
+pub use database::Database;
+pub use events::{http_event, with_claims};
+pub use functions::{executable, scripted};
+pub use process::{is_alive, is_stopped};

@@ -97,6 +97,12 @@ impl Address {
         PgConnectOptions::from_str(url.as_str()).context("the database driver cannot use the database URL")
     }
 
+    /// The URL with the credentials that were given: a secret.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.complete().into()
+    }
+
     /// The URL without a password, for people.
     #[must_use]
     pub fn shown(&self) -> String {

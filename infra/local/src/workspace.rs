@@ -22,13 +22,15 @@ pub struct Workspace {
 impl Workspace {
     /// The checkout that `directory` lies in: the nearest folder upwards with a `template.yaml` and a `Cargo.toml`.
     ///
+    /// Its state lies in [`account::state_root`], or in the folder that the variable `THAW_STATE` names.
+    ///
     /// # Errors
     /// There is none, or there is no place for its state.
     pub fn find(directory: &Path) -> Result<Self> {
         let directory = directory.canonicalize().with_context(|| format!("cannot find the folder {}", directory.display()))?;
         let root = directory.ancestors().find(|folder| folder.join("template.yaml").is_file() && folder.join("Cargo.toml").is_file());
         match root {
-            Some(root) => Ok(Self { root: root.to_owned(), state_root: account::state_root()? }),
+            Some(root) => Ok(Self { root: root.to_owned(), state_root: state_root()? }),
             None => bail!("neither {} nor a folder above it has a template.yaml and a Cargo.toml: go into the checkout", directory.display()),
         }
     }
@@ -70,6 +72,21 @@ impl Workspace {
         let mut mac = Hmac::<Sha256>::new_from_slice(&secret).map_err(|_| anyhow!("the secret has no usable length"))?;
         mac.update(format!("{role}@{server}").as_bytes());
         Ok(URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
+    }
+}
+
+/// `THAW_STATE`, a folder that the database server's account can enter, else the usual place.
+fn state_root() -> Result<PathBuf> {
+    match std::env::var_os("THAW_STATE").filter(|path| !path.is_empty()) {
+        None => account::state_root(),
+        Some(path) => {
+            let path = PathBuf::from(path);
+            if !path.is_absolute() {
+                bail!("THAW_STATE must be an absolute path, not {}", path.display());
+            }
+            std::fs::create_dir_all(&path).with_context(|| format!("cannot make the folder {} that THAW_STATE names", path.display()))?;
+            Ok(path)
+        }
     }
 }
 

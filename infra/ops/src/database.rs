@@ -22,8 +22,9 @@ pub(crate) async fn migrate(arguments: &MigrateArguments) -> Result<()> {
 
 /// What migrating did, for people.
 pub(crate) fn describe(report: migrate::MigrationReport) -> String {
-    match report.applied {
-        0 => format!("up to date at {} migrations", report.already_there),
-        applied => format!("{applied} migrations applied, {} were there", report.already_there),
+    match (report.applied, report.already_there) {
+        (0, there) => format!("up to date at {there} migrations"),
+        (applied, 0) => format!("{applied} migrations applied"),
+        (applied, there) => format!("{applied} migrations applied after {there} earlier ones"),
     }
 }

@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use anyhow::Result;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use local::address::Address;
 use local::connect;
-use local::seed::{Progress, Size, seed};
+use local::seed::{Progress, SeedReport, Size, seed};
 
 #[derive(Args)]
 #[command(
@@ -36,9 +36,14 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     let size = Size { users: arguments.users, models: arguments.models, purchases: arguments.purchases };
     let report = seed(&mut connection, size, &mut |progress| bar.show(progress)).await?;
     bar.finish();
-    let Size { users, models, purchases } = Size { users: report.users, models: report.models, purchases: report.purchases };
-    println!("{}: {users} users, {models} models, {purchases} purchases in {:.1} s", address.shown(), began.elapsed().as_secs_f64());
+    println!("{}: {} in {:.1} s", address.shown(), describe(report), began.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// What a seed wrote, for people.
+pub(crate) fn describe(report: SeedReport) -> String {
+    let [users, models, purchases] = [report.users, report.models, report.purchases].map(HumanCount);
+    format!("{users} users, {models} models, {purchases} purchases")
 }
 
 /// Shows how far a seed has come, where somebody looks.

@@ -10,9 +10,10 @@ use local::running::Running;
 use local::sandbox::LogLine;
 use local::stack::Stack;
 use local::template::Authorization;
+use serde::Deserialize;
 use tracing::level_filters::LevelFilter;
 
-use crate::database;
+use crate::{database, seed};
 
 /// The subject of the ready-made token.
 const DEMO_SUBJECT: &str = "user-1";
@@ -36,19 +37,47 @@ pub(super) fn note(text: &str) {
     line(text);
 }
 
-/// One line of a function, after its name.
+/// One line of a function, after its name, on standard error: what of it a person reads first.
 pub(super) fn log_line(log: LogLine) {
-    let name = format!("{:<10} {}", "log", log.function);
+    let name = format!("{:<10} {:<18}", "log", log.function);
+    let text = serde_json::from_str::<Entry>(&log.text).map_or(log.text, |entry| entry.to_string());
     if std::io::stderr().is_terminal() {
-        eprintln!("\x1b[2m{name}\x1b[0m {}", log.text);
+        eprintln!("\x1b[2m{name}\x1b[0m {text}");
     } else {
-        eprintln!("{name} {}", log.text);
+        eprintln!("{name} {text}");
+    }
+}
+
+/// A log line of `shared::telemetry`.
+#[derive(Deserialize)]
+struct Entry {
+    level: String,
+    message: String,
+    #[serde(default)]
+    request: String,
+    status: Option<u16>,
+    duration_ms: Option<f64>,
+}
+
+impl std::fmt::Display for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:<5} {}", self.level, self.message)?;
+        if !self.request.is_empty() {
+            write!(f, ": {}", self.request)?;
+        }
+        if let Some(status) = self.status {
+            write!(f, ", {status}")?;
+        }
+        if let Some(duration_ms) = self.duration_ms {
+            write!(f, ", {duration_ms:.1} ms")?;
+        }
+        Ok(())
     }
 }
 
 pub(super) fn database(address: &Address, provisioned: &Provisioned) {
     let seeded = match provisioned.seeded {
-        Some(report) => format!("seeded {} users, {} models, {} purchases", report.users, report.models, report.purchases),
+        Some(report) => format!("seeded with {}", seed::describe(report)),
         None => "keeps its rows".to_owned(),
     };
     step("database", &format!("{}, {}, {seeded}", address.shown(), database::describe(provisioned.migrations)));

@@ -1,0 +1,92 @@
+//! `cargo ops …`: what it prints, and how it fails.
+
+use tests::{Command, Database};
+
+#[tokio::test]
+async fn every_command_explains_itself_with_examples() {
+    let state = tempfile::tempdir().unwrap();
+    for command in ["dev", "token", "status", "migrate", "seed", "prepare"] {
+        let ended = Command::run(state.path(), &[command, "--help"], &[]).await;
+        assert_eq!(ended.code, Some(0), "{command}: {ended:?}");
+        assert!(
+            ended.stdout.contains("Usage: cargo ops") && ended.stdout.contains(&format!("cargo {}", if command == "dev" { "dev" } else { "ops" })),
+            "{command}: {}",
+            ended.stdout
+        );
+        assert!(ended.stdout.contains("Examples:"), "{command}: {}", ended.stdout);
+    }
+    let ended = Command::run(state.path(), &["--help"], &[]).await;
+    assert!(ended.stdout.contains("Examples:"), "{}", ended.stdout);
+}
+
+#[tokio::test]
+async fn migrate_and_seed_work_on_a_named_database() {
+    let state = tempfile::tempdir().unwrap();
+    let database = Database::fresh().await;
+    let url = database.admin_url();
+    let ended = Command::run(state.path(), &["migrate", "--database-url", &url], &[]).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("up to date at 2 migrations"), "{ended:?}");
+    let sizes = ["--users", "30", "--models", "300", "--purchases", "900"];
+    let ended = Command::run(state.path(), &[&["seed"], &sizes[..]].concat(), &[("DATABASE_URL", &url)]).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("30 users, 300 models, 900 purchases in "), "{ended:?}");
+    let least: i64 = sqlx::query_scalar(
+        "select min(bought) from (select count(p.id) as bought from users u left join purchases p on p.buyer_id = u.id group by u.id) b",
+    )
+    .fetch_one(&mut database.connect_admin().await)
+    .await
+    .unwrap();
+    assert!(least >= 20, "every user has at least 20 purchases, not {least}");
+    let again = Command::run(state.path(), &[&["seed", "--database-url", &url], &sizes[..]].concat(), &[]).await;
+    assert_eq!(again.code, Some(1));
+    assert!(again.stderr.contains("table users holds rows already; seed an empty database"), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_failure_is_one_sentence_and_a_non_zero_exit() {
+    let state = tempfile::tempdir().unwrap();
+    let cases: [(&[&str], i32, &str); 9] = [
+        (&["token", "user-1"], 1, "no local API runs on this checkout: start it with cargo dev"),
+        (&["migrate", "--database-url", "postgres://me:hidden@127.0.0.1:1/thaw"], 1, "nothing listens there"),
+        (&["migrate", "--database-url", "thaw"], 1, "is not a URL"),
+        (&["migrate"], 2, "--database-url"),
+        (&["seed", "--database-url", "postgres://me:hidden@127.0.0.1:1/thaw", "--users", "0"], 1, "nothing listens there"),
+        (&["seed", "--database-url", "postgres://me:hidden@127.0.0.1:1/thaw", "--users", "many"], 2, "--users"),
+        (&["dev", "--port", "70000"], 2, "--port"),
+        (&["dev", "--database-url", "postgres://me:hidden@127.0.0.1:1/thaw", "--port", "0"], 1, "nothing listens there"),
+        (&["unknown"], 2, "unrecognized subcommand"),
+    ];
+    for (arguments, code, complaint) in cases {
+        let ended = Command::run(state.path(), arguments, &[]).await;
+        assert_eq!(ended.code, Some(code), "{arguments:?}: {ended:?}");
+        assert!(ended.stderr.contains(complaint), "{arguments:?}: {}", ended.stderr);
+        assert!(!ended.stderr.contains("hidden") && !ended.stderr.contains("panicked"), "{arguments:?}: {}", ended.stderr);
+        if code == 1 {
+            assert_eq!(ended.stderr.lines().filter(|line| line.starts_with("error: ")).count(), 1, "{arguments:?}: {}", ended.stderr);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_impossible_size_is_refused_before_anything_is_written() {
+    let state = tempfile::tempdir().unwrap();
+    let database = Database::fresh().await;
+    let url = database.admin_url();
+    for (option, value) in [("--users", "0"), ("--models", "1"), ("--purchases", "5"), ("--users", "99999999")] {
+        let ended = Command::run(state.path(), &["seed", "--database-url", &url, option, value], &[]).await;
+        assert_eq!(ended.code, Some(1), "{option} {value}: {ended:?}");
+    }
+    let rows: i64 = sqlx::query_scalar("select count(*) from users").fetch_one(&mut database.connect_admin().await).await.unwrap();
+    assert_eq!(rows, 0);
+}
+
+#[tokio::test]
+async fn status_says_that_nothing_runs() {
+    let state = tempfile::tempdir().unwrap();
+    let ended = Command::run(state.path(), &["status"], &[]).await;
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "nothing runs on this checkout: start it with cargo dev"));
+    let ended = Command::run(state.path(), &["status", "--json"], &[]).await;
+    let status: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(status, serde_json::json!({"sandboxes": []}));
+}

@@ -1,0 +1,161 @@
+//! `cargo dev`, as a person starts and stops it.
+
+use local::postgres::account;
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use sqlx::{Connection as _, PgConnection};
+use tests::{Cluster, Command, Database, is_alive};
+
+/// A folder for the state of one `cargo dev`, which the database server's account can enter.
+fn state() -> tempfile::TempDir {
+    account::temporary_directory("thaw-test-dev-").unwrap()
+}
+
+async fn status(state: &std::path::Path) -> Value {
+    let ended = Command::run(state, &["status", "--json"], &[]).await;
+    serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"))
+}
+
+/// The part of a line after `ready `.
+fn url(line: &str) -> String {
+    line.strip_prefix("ready ").unwrap().to_owned()
+}
+
+async fn get(url: &str, token: &str) -> (u16, String) {
+    let response = reqwest::Client::new().get(url).bearer_auth(token).send().await.unwrap();
+    (response.status().as_u16(), response.text().await.unwrap())
+}
+
+#[tokio::test]
+async fn it_serves_tells_what_runs_and_leaves_nothing_behind() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let state = state();
+        // With a cluster of its own, whatever DATABASE_URL says to the tests.
+        let mut dev = Command::start(state.path(), &["dev", "--port", "0"], &[]).await;
+        let curl = dev.line("curl ").await;
+        let api = url(&dev.line("ready http://127.0.0.1:").await);
+        let ready_made = std::process::Command::new("sh").args(["-c", &curl.replacen("curl", "curl --silent --fail", 1)]).output().unwrap();
+        assert!(ready_made.status.success(), "{curl}: {ready_made:?}");
+        let page: Value = serde_json::from_slice(&ready_made.stdout).unwrap();
+        assert_eq!(page["items"].as_array().unwrap().len(), 3, "{page}");
+
+        let token = Command::run(state.path(), &["token", "user-2"], &[]).await.stdout;
+        let (status_code, body) = get(&format!("{api}/api/models/user-models"), &token).await;
+        assert_eq!(status_code, 200, "{body}");
+
+        let running = status(state.path()).await;
+        assert_eq!(running["api_url"], api.as_str());
+        assert!(running["database_url"].as_str().unwrap().starts_with("postgres://postgres@127.0.0.1:"), "{running}");
+        let data = std::path::PathBuf::from(running["data_directory"].as_str().unwrap());
+        let postmaster: i32 = std::fs::read_to_string(data.join("postmaster.pid")).unwrap().lines().next().unwrap().parse().unwrap();
+        let sandboxes = running["sandboxes"].as_array().unwrap();
+        assert_eq!(sandboxes.len(), 2, "{running}");
+        assert!(sandboxes.iter().all(|sandbox| sandbox["condition"] == "frozen"), "{running}");
+        let text = Command::run(state.path(), &["status"], &[]).await.stdout;
+        assert!(text.contains(&api) && text.contains("purchased-models") && text.contains("frozen"), "{text}");
+
+        let second = Command::run(state.path(), &["dev", "--port", "0"], &[]).await;
+        assert_eq!(second.code, Some(1));
+        assert!(second.stderr.contains("cargo dev runs here already"), "{second:?}");
+
+        let mut pids: Vec<i32> = sandboxes.iter().map(|sandbox| i32::try_from(sandbox["pid"].as_i64().unwrap()).unwrap()).collect();
+        pids.push(postmaster);
+        assert!(pids.iter().all(|pid| is_alive(*pid)), "{pids:?}");
+        dev.signal(signal);
+        let ended = dev.end().await;
+        assert_eq!(ended.code, Some(0), "{signal}: {ended:?}");
+        assert!(pids.iter().all(|pid| !is_alive(*pid)), "{signal} left a process: {pids:?}");
+        assert_eq!(status(state.path()).await["sandboxes"], serde_json::json!([]));
+    }
+}
+
+#[tokio::test]
+async fn a_second_start_keeps_the_rows_and_fresh_begins_anew() {
+    let state = state();
+    for (arguments, expected) in [
+        (&["dev", "--port", "0"][..], "seeded with 1,000 users"),
+        (&["dev", "--port", "0"][..], "keeps its rows"),
+        (&["dev", "--port", "0", "--fresh"][..], "seeded with 1,000 users"),
+    ] {
+        let mut dev = Command::start(state.path(), arguments, &[]).await;
+        let line = dev.line("database ").await;
+        assert!(line.contains(expected), "{arguments:?}: {line}");
+        dev.line("ready ").await;
+        dev.signal(Signal::SIGTERM);
+        assert_eq!(dev.end().await.code, Some(0));
+    }
+}
+
+#[tokio::test]
+async fn a_named_database_is_migrated_and_served_and_outlives_cargo_dev() {
+    // It gives the functions' role a password, which belongs to the whole cluster.
+    let (state, cluster) = (state(), Cluster::own().await);
+    let database = cluster.database().await;
+    let mut dev = Command::start(state.path(), &["dev", "--port", "0"], &[("DATABASE_URL", &database.admin_url())]).await;
+    let api = url(&dev.line("ready ").await);
+    let token = Command::run(state.path(), &["token", "user-1"], &[]).await.stdout;
+    assert_eq!(get(&format!("{api}/api/user/purchased-models"), &token).await.0, 200);
+    assert_eq!(status(state.path()).await["data_directory"], Value::Null);
+    dev.signal(Signal::SIGTERM);
+    assert_eq!(dev.end().await.code, Some(0));
+    assert_eq!(database.app_sessions().await, Vec::<i32>::new());
+    let rows: i64 = sqlx::query_scalar("select count(*) from purchases").fetch_one(&mut database.connect_admin().await).await.unwrap();
+    assert_eq!(rows, 50_000);
+}
+
+#[tokio::test]
+async fn fresh_is_refused_for_a_database_that_thaw_did_not_create() {
+    let (state, database) = (state(), Database::fresh().await);
+    let mut admin = database.connect_admin().await;
+    sqlx::raw_sql(&format!("comment on database \"{}\" is null", database.name())).execute(&mut admin).await.unwrap();
+    sqlx::raw_sql("create table precious (id int)").execute(&mut admin).await.unwrap();
+    admin.close().await.unwrap();
+    let ended = Command::run(state.path(), &["dev", "--port", "0", "--fresh", "--database-url", &database.admin_url()], &[]).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("was not created by thaw"), "{ended:?}");
+    let mut admin: PgConnection = database.connect_admin().await;
+    sqlx::raw_sql("select from precious").execute(&mut admin).await.expect("nothing was removed");
+}
+
+#[tokio::test]
+async fn a_taken_port_is_one_sentence_and_nothing_is_left_running() {
+    let state = state();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let ended = Command::run(state.path(), &["dev", "--port", &port], &[]).await;
+    assert_eq!(ended.code, Some(1));
+    assert_eq!(ended.stderr.trim(), format!("error: port {port} is taken: stop the program that listens there, or choose another with --port"));
+    assert!(!std::fs::exists(state.path().join("postgres")).unwrap(), "nothing was fetched or started");
+}
+
+#[tokio::test]
+async fn a_signal_while_it_starts_ends_it_too() {
+    let state = state();
+    for beginning in ["postgres ", "database ", "functions "] {
+        let mut dev = Command::start(state.path(), &["dev", "--port", "0"], &[]).await;
+        dev.line(beginning).await;
+        dev.signal(Signal::SIGTERM);
+        let ended = dev.end().await;
+        assert_eq!(ended.code, Some(0), "after {beginning:?}: {ended:?}");
+        let leftover = std::process::Command::new("pgrep").args(["-f", state.path().to_str().unwrap()]).output().unwrap();
+        assert!(leftover.stdout.is_empty(), "after {beginning:?}: {}", String::from_utf8_lossy(&leftover.stdout));
+    }
+}
+
+#[tokio::test]
+async fn nothing_outlives_a_killed_cargo_dev_and_the_next_one_starts() {
+    let state = state();
+    let mut dev = Command::start(state.path(), &["dev", "--port", "0"], &[]).await;
+    let api = url(&dev.line("ready ").await);
+    let token = Command::run(state.path(), &["token", "user-1"], &[]).await.stdout;
+    assert_eq!(get(&format!("{api}/api/user/purchased-models"), &token).await.0, 200);
+    let running = status(state.path()).await;
+    let sandbox = i32::try_from(running["sandboxes"][0]["pid"].as_i64().unwrap()).unwrap();
+    dev.signal(Signal::SIGKILL);
+    assert_eq!(dev.end().await.code, None);
+    let mut again = Command::start(state.path(), &["dev", "--port", "0"], &[]).await;
+    again.line("ready ").await;
+    assert!(!is_alive(sandbox), "a frozen sandbox outlived its owner");
+    again.signal(Signal::SIGTERM);
+    assert_eq!(again.end().await.code, Some(0));
+}

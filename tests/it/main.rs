@@ -1,0 +1,21 @@
+//! The tests of the bundle, by behaviour.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod command_line;
+mod constraints;
+mod databases;
+mod dev;
+mod freeze;
+mod hostile_requests;
+mod lists;
+mod migrations;
+mod outage;
+mod plans;
+mod repository;
+mod roles;
+mod sandboxes;
+mod schema;
+mod seed;
+mod time_ladder;
+mod tokens;

@@ -1,0 +1,62 @@
+//! What the repository says of itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use local::template::Template;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn template() -> Template {
+    let parameters = ["JwtIssuer", "JwtAudience", "DbHost"].map(|name| (name.to_owned(), "http://127.0.0.1".to_owned()));
+    Template::read(&root().join("template.yaml"), &BTreeMap::from(parameters)).unwrap()
+}
+
+#[test]
+fn every_function_of_the_template_has_its_folder_and_the_other_way_round() {
+    let folders: BTreeSet<String> =
+        std::fs::read_dir(root().join("functions")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(template().functions.into_iter().map(|function| function.name).collect::<BTreeSet<_>>(), folders);
+}
+
+#[test]
+fn every_main_is_short() {
+    for function in template().functions {
+        let main = std::fs::read_to_string(root().join("functions").join(&function.name).join("src/main.rs")).unwrap();
+        assert!(main.lines().count() <= 40, "{}", function.name);
+    }
+}
+
+#[test]
+fn the_readme_lists_every_route_and_every_problem_type() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    for route in template().routes {
+        assert!(readme.contains(&format!("| {} | `{}` | `{}` |", route.method, route.path, route.function)), "{} {}", route.method, route.path);
+    }
+    let error = std::fs::read_to_string(root().join("shared/src/error.rs")).unwrap();
+    let kinds = error.split_once("pub fn kind(").unwrap().1.split_once("\n    }\n").unwrap().0;
+    let kinds: Vec<&str> = kinds.split('"').skip(1).step_by(2).collect();
+    assert!(kinds.len() >= 6, "{kinds:?}");
+    for kind in kinds {
+        assert!(readme.contains(&format!("`/problems/{kind}`")), "{kind}");
+    }
+}
+
+#[test]
+fn the_template_declares_every_variable_of_the_configuration() {
+    let table = std::fs::read_to_string(root().join("shared/src/config/mod.rs")).unwrap();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("//! | `"));
+    let names: BTreeSet<String> = rows
+        .flat_map(|row| {
+            row.split_once(" | ").map_or(row, |(names, _)| names).replace(['`', ','], " ").split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        })
+        .filter(|name| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
+        .collect();
+    assert!(names.len() > 18, "{names:?}");
+    for function in template().functions {
+        let declared: BTreeSet<String> = function.environment.into_keys().collect();
+        assert_eq!(declared, names, "{}", function.name);
+    }
+}

@@ -1,0 +1,175 @@
+//! The bundle over one database, served from the local cloud.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use local::cloud::Settings;
+use local::invoke::{Invoke as _, InvokeError, Outcome};
+use local::sandbox::{LogLine, SandboxReport};
+use local::stack::{Plan, Stack};
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+use crate::client::Answer;
+use crate::database::Database;
+use crate::functions;
+use crate::server::{guard, workspace};
+
+/// How a test's bundle differs from the usual.
+#[derive(Default)]
+pub struct Options {
+    /// Variables of the functions, over those of the template.
+    pub environment: BTreeMap<String, String>,
+    /// Bounds of the sandboxes.
+    pub settings: Settings,
+    /// Executables that take the place of the built ones, by function.
+    pub executables: BTreeMap<String, PathBuf>,
+    /// A template that takes the place of the committed one.
+    pub template: Option<PathBuf>,
+}
+
+impl Options {
+    /// With a variable set.
+    #[must_use]
+    pub fn with_variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+}
+
+/// The bundle over one database.
+pub struct Api {
+    stack: Stack,
+    client: reqwest::Client,
+    logs: Arc<Mutex<Vec<LogLine>>>,
+}
+
+impl Api {
+    /// Serves the bundle over a database, by the committed template.
+    pub async fn over(database: &Database) -> Self {
+        Self::with(database, Options::default()).await
+    }
+
+    /// As [`Api::over`], with differences.
+    pub async fn with(database: &Database, options: Options) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut executables = functions::executables().await.clone();
+        executables.extend(options.executables);
+        let mut environment: BTreeMap<_, _> = [("DATABASE_URL", database.app_url().as_str()), ("DB_AUTH", "password"), ("DB_TLS", "")]
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .into();
+        environment.extend(options.environment);
+        let logs = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&logs);
+        let plan = Plan {
+            template: &options.template.unwrap_or_else(|| workspace().template()),
+            executables: &executables,
+            environment,
+            issuer_directory: issuer_directory(),
+            settings: options.settings,
+            logs: Arc::new(move |line| sink.lock().unwrap().push(line)),
+        };
+        let stack = Stack::start(plan, listener, &guard()).await.unwrap();
+        Self { stack, client: reqwest::Client::new(), logs }
+    }
+
+    /// The API's URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.stack.api_url()
+    }
+
+    /// The URL of the port beside it.
+    #[must_use]
+    pub fn control_url(&self) -> String {
+        self.stack.control_url()
+    }
+
+    /// The issuer, for tokens that are wrong on purpose.
+    #[must_use]
+    pub fn issuer(&self) -> &local::issuer::Issuer {
+        &self.stack.issuer
+    }
+
+    /// A valid token.
+    #[must_use]
+    pub fn token(&self, subject: &str) -> String {
+        self.stack.token(subject, Duration::from_secs(600)).unwrap()
+    }
+
+    /// A request to build upon.
+    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method.parse().unwrap(), format!("{}{path}", self.url()))
+    }
+
+    /// A GET without a token.
+    pub async fn get(&self, path: &str) -> Answer {
+        Answer::of(self.request("GET", path)).await
+    }
+
+    /// A GET with a subject's token.
+    pub async fn get_as(&self, subject: &str, path: &str) -> Answer {
+        Answer::of(self.request("GET", path).bearer_auth(self.token(subject))).await
+    }
+
+    /// Sends a request that was built upon [`Api::request`].
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+        Answer::of(request).await
+    }
+
+    /// Invokes a function without the gateway.
+    ///
+    /// # Errors
+    /// As Lambda's Invoke API.
+    pub async fn invoke(&self, function: &str, event: &Value) -> Result<Outcome, InvokeError> {
+        self.stack.cloud.invoke(function, event.to_string().into()).await
+    }
+
+    /// Invokes a function without the gateway and reads its HTTP response.
+    pub async fn respond(&self, function: &str, event: &Value) -> Value {
+        let outcome = self.invoke(function, event).await.unwrap();
+        serde_json::from_slice(&outcome.result.expect("the function answers")).unwrap()
+    }
+
+    /// The sandboxes of one function.
+    pub async fn sandboxes(&self, function: &str) -> Vec<SandboxReport> {
+        self.stack.cloud.sandboxes().await.into_iter().filter(|sandbox| sandbox.function == function).collect()
+    }
+
+    /// The one sandbox of a function, once it is frozen.
+    pub async fn frozen(&self, function: &str) -> SandboxReport {
+        for _ in 0..500 {
+            let sandboxes = self.sandboxes(function).await;
+            assert!(sandboxes.len() <= 1, "{sandboxes:?}");
+            if let Some(sandbox) = sandboxes.into_iter().find(|sandbox| sandbox.condition == local::sandbox::Condition::Frozen) {
+                return sandbox;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{function} did not freeze: {:?}", self.sandboxes(function).await);
+    }
+
+    /// What the functions logged so far.
+    #[must_use]
+    pub fn logs(&self) -> Vec<LogLine> {
+        self.logs.lock().unwrap().clone()
+    }
+
+    /// Ends everything.
+    pub async fn stop(self) {
+        self.stack.shut_down().await;
+    }
+}
+
+/// One key for the whole test process: making one takes a while.
+fn issuer_directory() -> &'static Path {
+    static DIRECTORY: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+    DIRECTORY.get_or_init(|| {
+        let root = std::env::temp_dir();
+        let directory = tempfile::Builder::new().prefix("thaw-test-issuer-").tempdir_in(&root).unwrap().keep();
+        guard().remove_directory_at_end(&directory, &root).unwrap();
+        directory
+    })
+}

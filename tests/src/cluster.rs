@@ -1,0 +1,56 @@
+//! A cluster of one test's own.
+
+use std::sync::Arc;
+
+use local::address::Address;
+use local::postgres::{self, Durability, Settings, Shutdown};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::database::Database;
+use crate::server::{Server, new_cluster};
+
+/// Each takes memory and time to start.
+static PLACES: Semaphore = Semaphore::const_new(2);
+
+/// A cluster of one test's own, running.
+pub struct Cluster {
+    cluster: postgres::Cluster,
+    server: Arc<Server>,
+    _place: SemaphorePermit<'static>,
+}
+
+impl Cluster {
+    /// Waits for a place, makes a cluster and starts it.
+    pub async fn own() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// As [`Cluster::own`], with settings as in `postgresql.conf`.
+    pub async fn with(settings: &[(&str, &str)]) -> Self {
+        let place = PLACES.acquire().await.unwrap();
+        let mut cluster = new_cluster(&Settings::new(Durability::Disposable).with(settings)).await;
+        cluster.start().await.unwrap();
+        let server = Arc::new(Server::new(Address::parse(&cluster.superuser_url("postgres").unwrap()).unwrap()));
+        Self { cluster, server, _place: place }
+    }
+
+    /// A migrated database on it.
+    pub async fn database(&self) -> Database {
+        Database::on(Arc::clone(&self.server), false).await
+    }
+
+    /// A seeded database on it.
+    pub async fn seeded(&self) -> Database {
+        Database::on(Arc::clone(&self.server), true).await
+    }
+
+    /// Stops the server as `pg_ctl stop -m fast` does.
+    pub async fn stop(&mut self) {
+        self.cluster.stop(Shutdown::Fast).await.unwrap();
+    }
+
+    /// Starts it again, on the same port.
+    pub async fn start(&mut self) {
+        self.cluster.start().await.unwrap();
+    }
+}

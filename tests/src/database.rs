@@ -1,0 +1,111 @@
+//! A database of one test's own.
+
+use std::sync::Arc;
+
+use local::connect::connect;
+use sqlx::PgConnection;
+use sqlx::postgres::PgConnectOptions;
+
+use crate::server::Server;
+
+/// A database of one test's own, removed at its end.
+pub struct Database {
+    name: String,
+    server: Home,
+}
+
+/// The server of a database.
+#[derive(Clone)]
+pub(crate) enum Home {
+    Shared(&'static Server),
+    Own(Arc<Server>),
+}
+
+impl Home {
+    pub(crate) fn server(&self) -> &Server {
+        match self {
+            Self::Shared(server) => server,
+            Self::Own(server) => server,
+        }
+    }
+}
+
+impl Database {
+    /// Migrated, without rows.
+    pub async fn fresh() -> Self {
+        let server = Server::shared().await;
+        Self { name: server.migrated().await, server: Home::Shared(server) }
+    }
+
+    /// Migrated, with 1,000 users, 10,000 models and 50,000 purchases.
+    pub async fn seeded() -> Self {
+        let server = Server::shared().await;
+        Self { name: server.seeded().await, server: Home::Shared(server) }
+    }
+
+    pub(crate) async fn on(server: Arc<Server>, seeded: bool) -> Self {
+        let name = if seeded { server.seeded().await } else { server.migrated().await };
+        Self { name, server: Home::Own(server) }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How its administrator connects.
+    #[must_use]
+    pub fn admin(&self) -> PgConnectOptions {
+        self.server.server().admin(&self.name)
+    }
+
+    /// How the functions' role connects.
+    #[must_use]
+    pub fn app(&self) -> PgConnectOptions {
+        self.server.server().app(&self.name)
+    }
+
+    /// How a function connects: the value of `DATABASE_URL`.
+    #[must_use]
+    pub fn app_url(&self) -> String {
+        self.server.server().app_url(&self.name)
+    }
+
+    /// How a person names it on the command line.
+    #[must_use]
+    pub fn admin_url(&self) -> String {
+        self.server.server().address(&self.name).url()
+    }
+
+    /// Connects as the administrator.
+    pub async fn connect_admin(&self) -> PgConnection {
+        connect(&self.admin()).await.unwrap()
+    }
+
+    /// Connects as the functions' role.
+    pub async fn connect_app(&self) -> PgConnection {
+        connect(&self.app()).await.unwrap()
+    }
+
+    /// The server processes of the functions' sessions on this database, as Postgres sees them.
+    pub async fn app_sessions(&self) -> Vec<i32> {
+        let mut admin = self.connect_admin().await;
+        sqlx::query_scalar("select pid from pg_stat_activity where datname = current_database() and usename = 'thaw_app' order by pid")
+            .fetch_all(&mut admin)
+            .await
+            .unwrap()
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let (name, server) = (self.name.clone(), self.server.clone());
+        // The test's runtime is busy being dropped.
+        let removal = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(server.server().remove(&name));
+        });
+        drop(removal.join());
+    }
+}

@@ -1,0 +1,21 @@
+//! What the system says of a process.
+
+use std::process::Command;
+
+/// Whether there is such a process; one that is dead and not yet reaped is none.
+#[must_use]
+pub fn is_alive(pid: i32) -> bool {
+    state(pid).is_some_and(|state| !state.starts_with('Z'))
+}
+
+/// Whether the process is stopped by a signal.
+#[must_use]
+pub fn is_stopped(pid: i32) -> bool {
+    state(pid).is_some_and(|state| state.starts_with('T'))
+}
+
+fn state(pid: i32) -> Option<String> {
+    let output = Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().unwrap();
+    let state = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+    (!state.is_empty()).then_some(state)
+}

@@ -1,0 +1,164 @@
+//! The Postgres servers of a test process: the shared one, and those of single tests.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use local::address::Address;
+use local::guard::Guard;
+use local::postgres::{self, Durability, Settings, account};
+use local::provision::APP_ROLE;
+use local::seed::{Size, seed};
+use local::workspace::Workspace;
+use local::{connect, database, migrate};
+use sqlx::PgConnection;
+use sqlx::postgres::PgConnectOptions;
+use tokio::sync::OnceCell;
+
+/// Begins the name of every database of the tests, so that leftovers of a killed run are found.
+const PREFIX: &str = "thaw_test_";
+
+/// The checkout under test.
+pub(crate) fn workspace() -> Workspace {
+    Workspace::find(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+/// One guard for the whole process: it ends what the tests started once the process ends.
+pub(crate) fn guard() -> Guard {
+    static GUARD: std::sync::OnceLock<Guard> = std::sync::OnceLock::new();
+    GUARD.get_or_init(|| Guard::start().unwrap()).clone()
+}
+
+/// A server, and the templates on it.
+pub(crate) struct Server {
+    address: Address,
+    app_password: String,
+    migrated: OnceCell<String>,
+    seeded: OnceCell<String>,
+}
+
+impl Server {
+    pub(crate) fn new(address: Address) -> Self {
+        let app_password = workspace().password(APP_ROLE, &address.server()).unwrap();
+        Self { address, app_password, migrated: OnceCell::new(), seeded: OnceCell::new() }
+    }
+
+    /// The server of all tests that need none of their own: `DATABASE_URL`, else a cluster that lives as long as the test process.
+    pub(crate) async fn shared() -> &'static Self {
+        static SHARED: OnceCell<Server> = OnceCell::const_new();
+        SHARED
+            .get_or_init(|| async {
+                let named = std::env::var("DATABASE_URL").ok().filter(|url| !url.is_empty());
+                let server = match named {
+                    Some(url) => Self::new(Address::parse(&url).unwrap()),
+                    None => Self::new(lasting_cluster().await),
+                };
+                server.sweep().await;
+                server
+            })
+            .await
+    }
+
+    pub(crate) fn admin(&self, database: &str) -> PgConnectOptions {
+        self.address.with_database(database).options().unwrap()
+    }
+
+    pub(crate) fn app(&self, database: &str) -> PgConnectOptions {
+        self.admin(database).username(APP_ROLE).password(&self.app_password)
+    }
+
+    pub(crate) fn app_url(&self, database: &str) -> String {
+        self.address.with_database(database).url_as(APP_ROLE, &self.app_password).unwrap()
+    }
+
+    pub(crate) fn address(&self, database: &str) -> Address {
+        self.address.with_database(database)
+    }
+
+    /// Connects to the database that every server has.
+    pub(crate) async fn maintenance(&self) -> PgConnection {
+        connect::connect(&self.admin("postgres")).await.unwrap()
+    }
+
+    /// A new database, copied from the migrated template.
+    pub(crate) async fn migrated(&self) -> String {
+        let template = self.migrated.get_or_init(|| self.make_template()).await;
+        self.copy(template).await
+    }
+
+    /// A new database, copied from the seeded template.
+    pub(crate) async fn seeded(&self) -> String {
+        let template = self
+            .seeded
+            .get_or_init(|| async {
+                let name = self.migrated().await;
+                let mut admin = connect::connect(&self.admin(&name)).await.unwrap();
+                seed(&mut admin, Size::default(), &mut |_| {}).await.unwrap();
+                sqlx::Connection::close(admin).await.unwrap();
+                name
+            })
+            .await;
+        self.copy(template).await
+    }
+
+    async fn make_template(&self) -> String {
+        let name = fresh_name();
+        let mut admin = self.maintenance().await;
+        database::create_marked(&mut admin, &name).await.unwrap();
+        migrate::migrate(&self.admin(&name)).await.unwrap();
+        database::set_password(&mut admin, APP_ROLE, &self.app_password).await.unwrap();
+        name
+    }
+
+    async fn copy(&self, template: &str) -> String {
+        let name = fresh_name();
+        database::clone_from_template(&mut self.maintenance().await, template, &name).await.unwrap();
+        name
+    }
+
+    /// Removes a database of the tests together with whoever is still connected.
+    pub(crate) async fn remove(&self, name: &str) {
+        assert!(name.starts_with(PREFIX));
+        let Ok(mut admin) = connect::connect(&self.admin("postgres")).await else { return };
+        // A server that the test has stopped takes its databases along.
+        drop(sqlx::raw_sql(&format!("drop database if exists \"{name}\" with (force)")).execute(&mut admin).await);
+    }
+
+    /// Removes what killed runs have left on a server that outlives them.
+    async fn sweep(&self) {
+        let mut admin = self.maintenance().await;
+        let names: Vec<String> = sqlx::query_scalar("select datname::text from pg_database where starts_with(datname, $1)")
+            .bind(PREFIX)
+            .fetch_all(&mut admin)
+            .await
+            .unwrap();
+        for name in names {
+            let owner = name.trim_start_matches(PREFIX).split('_').next().and_then(|pid| pid.parse().ok());
+            if !owner.is_some_and(crate::process::is_alive) {
+                self.remove(&name).await;
+            }
+        }
+    }
+}
+
+fn fresh_name() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{PREFIX}{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A cluster that nobody stops but the guard.
+async fn lasting_cluster() -> Address {
+    let mut cluster = new_cluster(&Settings::new(Durability::Disposable)).await;
+    cluster.start().await.unwrap();
+    let address = Address::parse(&cluster.superuser_url("postgres").unwrap()).unwrap();
+    std::mem::forget(cluster);
+    address
+}
+
+/// A cluster in a temporary directory that the guard removes.
+pub(crate) async fn new_cluster(settings: &Settings) -> postgres::Cluster {
+    let guard = guard();
+    let binaries = postgres::provide(&guard, &workspace().postgres_cache(), |line| eprintln!("{line}")).await.unwrap();
+    let directory = account::temporary_directory("thaw-test-").unwrap().keep();
+    guard.remove_directory_at_end(&directory, &account::temporary_root().unwrap()).unwrap();
+    postgres::Cluster::create(&guard, &binaries, &directory, settings.clone()).await.unwrap()
+}
