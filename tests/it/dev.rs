@@ -118,6 +118,25 @@ async fn fresh_is_refused_for_a_database_that_thaw_did_not_create() {
 }
 
 #[tokio::test]
+async fn a_database_that_refuses_is_one_sentence() {
+    let (state, cluster) = (state(), Cluster::own().await);
+    let database = cluster.database().await;
+    let mut url = reqwest::Url::parse(&database.admin_url()).unwrap();
+    url.set_password(Some("hidden")).unwrap();
+    let wrong_password = Command::run(state.path(), &["dev", "--port", "0", "--database-url", url.as_str()], &[]).await;
+    let mut admin = database.connect_admin().await;
+    sqlx::raw_sql("create role powerless login password 'hidden'").execute(&mut admin).await.unwrap();
+    url.set_username("powerless").unwrap();
+    url.set_path("/missing");
+    let may_not_create = Command::run(state.path(), &["dev", "--port", "0", "--database-url", url.as_str()], &[]).await;
+    for (ended, complaint) in [(wrong_password, "the server rejects the password"), (may_not_create, "permission denied to create database")] {
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.stderr.starts_with("error: ") && ended.stderr.lines().count() == 1, "{ended:?}");
+        assert!(ended.stderr.contains(complaint) && !ended.stderr.contains("hidden"), "{ended:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_taken_port_is_one_sentence_and_nothing_is_left_running() {
     let state = state();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -14,6 +14,7 @@ mod outage;
 mod plans;
 mod repository;
 mod roles;
+mod round_trips;
 mod sandboxes;
 mod schema;
 mod seed;

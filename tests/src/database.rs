@@ -1,5 +1,6 @@
 //! A database of one test's own.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use local::connect::connect;
@@ -70,6 +71,22 @@ impl Database {
     #[must_use]
     pub fn app_url(&self) -> String {
         self.server.server().app_url(&self.name)
+    }
+
+    /// The server's address.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        let options = self.admin();
+        SocketAddr::new(options.get_host().parse().expect("the tests' server has a numeric address"), options.get_port())
+    }
+
+    /// As [`Database::app_url`], by way of a proxy.
+    #[must_use]
+    pub fn app_url_at(&self, address: SocketAddr) -> String {
+        let server = self.address().to_string();
+        let url = self.app_url();
+        assert!(url.contains(&server), "the server is reached by its address");
+        url.replace(&server, &address.to_string())
     }
 
     /// How a person names it on the command line.

@@ -10,6 +10,7 @@ mod extensions;
 mod invocation;
 mod logs;
 mod process;
+mod report;
 mod state;
 
 use std::net::Ipv4Addr;
@@ -30,7 +31,7 @@ use invocation::{Invocation, new_request_id};
 pub use logs::{LogLine, LogSink};
 use process::Process;
 pub use process::Program;
-pub use state::{Condition, SandboxReport};
+pub use report::{Condition, SandboxReport};
 use state::{Phase, State};
 
 /// How long init may take before the sandbox is given up.
@@ -117,9 +118,16 @@ impl Sandbox {
     /// Ends the process with SIGKILL and waits until it is gone.
     pub async fn kill(&self) {
         self.state.close();
-        self.process.signal(Signal::SIGKILL);
+        self.end_now();
         if !self.state.ended(REAP_LIMIT).await {
             tracing::error!(function = self.function, pid = self.process.pid(), "a killed process did not disappear");
+        }
+    }
+
+    /// SIGKILL, unless the process is gone: its number may be another's by now.
+    fn end_now(&self) {
+        if !self.state.has_ended() {
+            self.process.signal(Signal::SIGKILL);
         }
     }
 
@@ -150,5 +158,12 @@ impl Sandbox {
     #[must_use]
     pub fn report(&self) -> SandboxReport {
         self.state.report(&self.function)
+    }
+}
+
+/// A sandbox that nobody shut down takes its process along.
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.end_now();
     }
 }

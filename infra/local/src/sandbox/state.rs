@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use nix::sys::signal::Signal;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
 use super::extensions::{Extension, ExtensionEvent, ExtensionQueue};
 use super::invocation::{FUNCTION_ERROR_EXIT, FUNCTION_ERROR_TIMEOUT, Invocation, Reply, epoch_ms, error_payload};
 use super::process::signal_group;
+use super::report::{Condition, SandboxReport};
 use crate::invoke::FunctionError;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,35 +25,6 @@ pub(super) enum Phase {
     Busy,
     /// The process is gone.
     Ended,
-}
-
-/// How a sandbox stands, in the words of its users.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Condition {
-    /// It has not served yet.
-    Cold,
-    /// It runs an invocation and has served before.
-    Warm,
-    /// It waits for the next invocation, stopped.
-    Frozen,
-    /// Its process is gone.
-    Ended,
-}
-
-/// One sandbox at one moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SandboxReport {
-    /// The function.
-    pub function: String,
-    /// Its process.
-    pub pid: i32,
-    /// Cold, warm, frozen or ended.
-    pub condition: Condition,
-    /// How many invocations it took, the running one included.
-    pub invocations: u64,
-    /// How often it was thawed.
-    pub thaws: u64,
 }
 
 /// Why init did not end well; it still lacks the request id that the caller's error names.
@@ -289,7 +260,11 @@ impl State {
             let message = format!("Init timed out after {:.2} seconds", limit.as_secs_f64());
             return Err(InitError { kind: FUNCTION_ERROR_TIMEOUT, message, payload: None });
         }
-        if *self.phase.borrow() == Phase::Ended { Err(self.init_error()) } else { Ok(()) }
+        if self.has_ended() { Err(self.init_error()) } else { Ok(()) }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.lock().phase == Phase::Ended
     }
 
     /// Waits until the process is gone, however long that takes.

@@ -1,0 +1,63 @@
+//! What a request costs on the wire, counted by a forwarder between the function and Postgres.
+
+use std::time::Duration;
+
+use tests::{Api, Database, FaultProxy, Options};
+
+const PATH: &str = "/api/user/purchased-models";
+const FUNCTION: &str = "purchased-models";
+
+/// Connecting with a SCRAM password in plain text: startup, the two answers of SCRAM. With TLS it is two more.
+const CONNECT: u64 = 3;
+/// The first time a statement is used on a connection it is described before it is run.
+const FIRST_READ: u64 = 2;
+
+async fn behind_a_proxy(database: &Database, max_idle_ms: &str) -> (Api, FaultProxy) {
+    let proxy = FaultProxy::to(database.address()).await;
+    let url = database.app_url_at(proxy.address());
+    let api = Api::with(database, Options::default().with_variable("DATABASE_URL", &url).with_variable("DB_MAX_IDLE_MS", max_idle_ms)).await;
+    (api, proxy)
+}
+
+#[tokio::test]
+async fn a_cold_read_costs_the_protocols_minimum_and_a_warm_one_a_single_round_trip() {
+    let database = Database::seeded().await;
+    let (api, proxy) = behind_a_proxy(&database, "600000").await;
+    assert_eq!(api.get_as("user-1", PATH).await.status, 200);
+    assert_eq!(proxy.round_trips(), CONNECT + FIRST_READ);
+    for warm in 1..=10 {
+        assert_eq!(api.get_as("user-1", PATH).await.status, 200);
+        assert_eq!(proxy.round_trips(), CONNECT + FIRST_READ + warm);
+    }
+    assert_eq!(proxy.flows(), 1);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_read_after_long_idleness_costs_one_ping_more() {
+    let database = Database::seeded().await;
+    let (api, proxy) = behind_a_proxy(&database, "20").await;
+    assert_eq!(api.get_as("user-1", PATH).await.status, 200);
+    let cold = proxy.round_trips();
+    for read in 1..=5 {
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        assert_eq!(api.get_as("user-1", PATH).await.status, 200);
+        assert_eq!(proxy.round_trips(), cold + 2 * read);
+    }
+    assert_eq!(proxy.flows(), 1);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_sent_after_the_response_has_left() {
+    let database = Database::seeded().await;
+    let (api, proxy) = behind_a_proxy(&database, "600000").await;
+    for _ in 0..5 {
+        assert_eq!(api.get_as("user-1", PATH).await.status, 200);
+        let sent = proxy.client_bytes();
+        api.frozen(FUNCTION).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(proxy.client_bytes(), sent);
+    }
+    api.stop().await;
+}

@@ -1,0 +1,213 @@
+//! A forwarder between the functions and Postgres that fails as networks fail, and counts what passes.
+//!
+//! What it cannot show: packets that are lost and sent again. A silent flow here is one whose bytes are read and withheld, so the sender's
+//! kernel sees them acknowledged; on a real dead flow they would stay unacknowledged, which ends a connection sooner, never later.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// What happens to flows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fault {
+    /// Nothing: bytes pass.
+    #[default]
+    None,
+    /// Bytes are read and go no further; new connections are accepted and are silent too.
+    Silence,
+    /// As silence, but only for flows that exist when the fault begins.
+    OldSilence,
+    /// As silence, but only from the server.
+    ServerSilence,
+    /// Every flow is reset, and every new one as soon as it is accepted.
+    Reset,
+    /// Each flow is reset once the server has sent this many bytes on it since the fault began.
+    CutAfter(u64),
+    /// The server's next bytes on each flow are replaced by ones that are no message.
+    Garbage,
+    /// The server's next bytes on each flow are replaced by the head of a message of nearly 2 GiB.
+    Oversized,
+}
+
+/// A forwarder to one address.
+pub struct FaultProxy {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    _accepting: JoinSet<()>,
+}
+
+struct Shared {
+    upstream: Mutex<SocketAddr>,
+    fault: watch::Sender<(Fault, u64)>,
+    flows: AtomicU64,
+    round_trips: AtomicU64,
+    client_bytes: AtomicU64,
+}
+
+impl FaultProxy {
+    /// Listens on a port of its own and forwards to `upstream`.
+    pub async fn to(upstream: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            upstream: Mutex::new(upstream),
+            fault: watch::Sender::default(),
+            flows: AtomicU64::new(0),
+            round_trips: AtomicU64::new(0),
+            client_bytes: AtomicU64::new(0),
+        });
+        let mut accepting = JoinSet::new();
+        accepting.spawn(accept(listener, Arc::clone(&shared)));
+        Self { address, shared, _accepting: accepting }
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Begins a fault, or with [`Fault::None`] ends it. Bytes that were withheld are lost: the flow they belonged to stays silent.
+    pub fn begin(&self, fault: Fault) {
+        self.shared.fault.send_replace((fault, self.shared.flows.load(Ordering::SeqCst)));
+    }
+
+    /// Leads new flows elsewhere, as a name that points to another server does.
+    pub fn point_to(&self, upstream: SocketAddr) {
+        *self.shared.upstream.lock().unwrap() = upstream;
+    }
+
+    /// How many flows were accepted so far.
+    #[must_use]
+    pub fn flows(&self) -> u64 {
+        self.shared.flows.load(Ordering::SeqCst)
+    }
+
+    /// How often the client spoke and the server answered, on all flows so far.
+    #[must_use]
+    pub fn round_trips(&self) -> u64 {
+        self.shared.round_trips.load(Ordering::SeqCst)
+    }
+
+    /// How many bytes the clients sent so far.
+    #[must_use]
+    pub fn client_bytes(&self) -> u64 {
+        self.shared.client_bytes.load(Ordering::SeqCst)
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let mut flows = JoinSet::new();
+    while let Ok((client, _)) = listener.accept().await {
+        let number = shared.flows.fetch_add(1, Ordering::SeqCst) + 1;
+        flows.spawn(forward(client, number, Arc::clone(&shared)));
+        while flows.try_join_next().is_some() {}
+    }
+}
+
+/// One flow until its end. Every way out of here closes both sockets; a reset is a close with unread data forbidden to linger.
+async fn forward(client: TcpStream, number: u64, shared: Arc<Shared>) {
+    let upstream = *shared.upstream.lock().unwrap();
+    let mut fault = shared.fault.subscribe();
+    if fault.borrow().0 == Fault::Reset {
+        return reset(&client);
+    }
+    let Ok(server) = TcpStream::connect(upstream).await else { return reset(&client) };
+    for stream in [&client, &server] {
+        stream.set_nodelay(true).unwrap();
+    }
+    let asked = Arc::new(AtomicBool::new(false));
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let upward = Pump { number, server_side: false, asked: Arc::clone(&asked), shared: Arc::clone(&shared), fault: shared.fault.subscribe() };
+    let downward = Pump { number, server_side: true, asked, shared: Arc::clone(&shared), fault: shared.fault.subscribe() };
+    let (upward, downward) = (upward.run(from_client, to_server), downward.run(from_server, to_client));
+    tokio::select! {
+        to_client = downward => if let Some(to_client) = to_client { reset(to_client.as_ref()) },
+        _ = upward => {}
+        () = was_reset(&mut fault) => {}
+    }
+}
+
+async fn was_reset(fault: &mut watch::Receiver<(Fault, u64)>) {
+    drop(fault.wait_for(|(fault, _)| *fault == Fault::Reset).await);
+}
+
+fn reset(stream: &TcpStream) {
+    // A linger time of zero makes the close send RST.
+    drop(stream.set_zero_linger());
+}
+
+struct Pump {
+    number: u64,
+    server_side: bool,
+    /// Whether the client's bytes wait for an answer.
+    asked: Arc<AtomicBool>,
+    shared: Arc<Shared>,
+    fault: watch::Receiver<(Fault, u64)>,
+}
+
+impl Pump {
+    /// Passes bytes on until either side ends, or the flow is cut: then with the half to reset.
+    async fn run(mut self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> Option<OwnedWriteHalf> {
+        let (mut buffer, mut since_fault, mut seen_fault) = (vec![0; 16 * 1024], 0_u64, Fault::None);
+        let (mut spoilt, mut silent) = (false, false);
+        loop {
+            let count = match from.read(&mut buffer).await {
+                Ok(0) | Err(_) => return None,
+                Ok(count) => count,
+            };
+            let (fault, flows_before) = *self.fault.borrow_and_update();
+            if fault != seen_fault {
+                (seen_fault, since_fault, spoilt) = (fault, 0, false);
+            }
+            silent |= match fault {
+                Fault::Silence => true,
+                Fault::OldSilence => self.number <= flows_before,
+                Fault::ServerSilence => self.server_side,
+                _ => false,
+            };
+            if silent {
+                continue;
+            }
+            self.count(count);
+            let mut bytes = &buffer[..count];
+            if self.server_side {
+                match fault {
+                    Fault::CutAfter(limit) if since_fault + count as u64 >= limit => {
+                        bytes = &bytes[..usize::try_from(limit - since_fault).unwrap_or(0)];
+                        drop(to.write_all(bytes).await);
+                        // The client has to see the bytes before the end.
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                        return Some(to);
+                    }
+                    Fault::CutAfter(_) => since_fault += count as u64,
+                    Fault::Garbage if !spoilt => (bytes, spoilt) = (b"\x00\xff\x00\x00\x00\x03HTTP/1.1 400\r\n\r\n", true),
+                    Fault::Oversized if !spoilt => (bytes, spoilt) = (b"D\x7f\xff\xff\xff\x00\x01", true),
+                    Fault::Garbage | Fault::Oversized => continue,
+                    _ => {}
+                }
+            }
+            if to.write_all(bytes).await.is_err() {
+                return None;
+            }
+        }
+    }
+
+    /// A round trip ends with the first bytes of the server after the client's.
+    fn count(&self, bytes: usize) {
+        if !self.server_side {
+            self.shared.client_bytes.fetch_add(bytes as u64, Ordering::SeqCst);
+            self.asked.store(true, Ordering::SeqCst);
+        } else if self.asked.swap(false, Ordering::SeqCst) {
+            self.shared.round_trips.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
