@@ -1,51 +1,110 @@
-//! The place where a sandbox keeps its one connection between invocations.
+//! The place where a sandbox keeps its connections between invocations: one, or under Lambda Managed Instances as many as there are
+//! invocations at once.
 //!
-//! Check-out moves the connection out; only [`Cache::give_back`] brings it back. So whatever cancels or fails an invocation drops the
+//! Check-out moves a connection out; only [`Cache::give_back`] brings it back. So whatever cancels or fails an invocation drops the
 //! connection with it, and no half-read answer can meet the next request. There is no pool, and nothing runs in the background: a task
 //! would be frozen in the middle of what it does.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use sqlx::PgConnection;
-
-/// Keeps at most one idle connection.
-#[derive(Debug, Default)]
-pub struct Cache {
-    idle: Mutex<Option<Idle>>,
+/// Keeps idle connections, at most as many as it was made for.
+#[derive(Debug)]
+pub(crate) struct Cache<T> {
+    idle: Mutex<Vec<Idle<T>>>,
+    capacity: usize,
 }
 
 #[derive(Debug)]
-struct Idle {
-    connection: PgConnection,
+struct Idle<T> {
+    connection: T,
     since: SystemTime,
 }
 
 /// A connection that was checked out.
 #[derive(Debug)]
-pub struct CheckedOut {
+pub(crate) struct CheckedOut<T> {
     /// The connection, now the caller's alone.
-    pub connection: PgConnection,
+    pub(crate) connection: T,
     /// Whether it was idle for so long that it has to be pinged before use.
-    pub stale: bool,
+    pub(crate) stale: bool,
 }
 
-impl Cache {
-    /// Takes the connection out, if there is one. `max_idle` is judged by the wall clock, since the monotonic one may stand still in a
-    /// freeze; a clock that went back says nothing about the age, so the connection counts as old.
-    pub fn check_out(&self, now: SystemTime, max_idle: Duration) -> Option<CheckedOut> {
-        let idle = self.lock().take()?;
+impl<T> Cache<T> {
+    /// An empty cache for at most `capacity` idle connections.
+    #[must_use]
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { idle: Mutex::new(Vec::new()), capacity }
+    }
+
+    /// Takes out the connection that was used last, if there is one. `max_idle` is judged by the wall clock, since the monotonic one may
+    /// stand still in a freeze; a clock that went back says nothing about the age, so the connection counts as old.
+    pub(crate) fn check_out(&self, now: SystemTime, max_idle: Duration) -> Option<CheckedOut<T>> {
+        let idle = self.lock().pop()?;
         let stale = now.duration_since(idle.since).map_or(true, |age| age > max_idle);
         Some(CheckedOut { connection: idle.connection, stale })
     }
 
-    /// Keeps a connection whose last use ended cleanly. One that is there already is dropped for it.
-    pub fn give_back(&self, connection: PgConnection, now: SystemTime) {
-        *self.lock() = Some(Idle { connection, since: now });
+    /// Keeps a connection whose last use ended cleanly. One too many is dropped.
+    pub(crate) fn give_back(&self, connection: T, now: SystemTime) {
+        let mut idle = self.lock();
+        if idle.len() < self.capacity {
+            idle.push(Idle { connection, since: now });
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Idle>> {
-        // Nothing can panic while the lock is held, and a moved Option is never half written.
+    /// Takes out all.
+    pub(crate) fn invalidate(&self) -> Vec<T> {
+        std::mem::take(&mut *self.lock()).into_iter().map(|idle| idle.connection).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Idle<T>>> {
+        // Nothing can panic while the lock is held, and a moved connection is never half there.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    const MAX_IDLE: Duration = Duration::from_secs(10);
+
+    fn at(s: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1_800_000_000 + s)
+    }
+
+    fn stale_after(given: SystemTime, taken: SystemTime) -> Option<bool> {
+        let cache = Cache::new(1);
+        cache.give_back((), given);
+        cache.check_out(taken, MAX_IDLE).map(|checked_out| checked_out.stale)
+    }
+
+    #[test]
+    fn age_is_judged_by_the_wall_clock_and_a_clock_that_went_back_means_old() {
+        assert_eq!(stale_after(at(0), at(10)), Some(false));
+        assert_eq!(stale_after(at(0), at(11)), Some(true));
+        assert_eq!(stale_after(at(0), at(86_400 * 365)), Some(true), "thawed after a year");
+        assert_eq!(stale_after(at(5), at(4)), Some(true), "the clock went back");
+    }
+
+    #[test]
+    fn a_connection_is_with_one_at_a_time_and_only_what_is_given_back_returns() {
+        let cache = Cache::new(1);
+        cache.give_back(1, at(0));
+        assert_eq!(cache.check_out(at(1), MAX_IDLE).map(|out| out.connection), Some(1));
+        assert!(cache.check_out(at(1), MAX_IDLE).is_none());
+    }
+
+    #[test]
+    fn no_more_are_kept_than_there_is_room_for_and_the_last_used_goes_first() {
+        let cache = Cache::new(2);
+        for connection in 1..=3 {
+            cache.give_back(connection, at(0));
+        }
+        assert_eq!(cache.check_out(at(1), MAX_IDLE).map(|out| out.connection), Some(2));
+        assert_eq!(cache.invalidate(), vec![1]);
     }
 }

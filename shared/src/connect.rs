@@ -2,28 +2,43 @@
 //!
 //! Nothing is set on the session: RDS Proxy refuses startup options and pins a session that says SET. Timeouts are settings of the role.
 
-use std::time::Duration;
+use std::time::SystemTime;
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
-use sqlx::{ConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, Connection as _, PgConnection};
 
 use crate::config::{Credentials, Database, Tls};
+use crate::engine::Connector;
 use crate::error::AttemptError;
 
-/// Opens a connection within `timeout`.
-///
-/// # Errors
-/// [`AttemptError::Credentials`], [`AttemptError::Connect`] or [`AttemptError::ConnectTimeout`]; in each nothing was sent but the sign-in.
-///
-/// # Cancel safety
-/// Dropping the future closes the socket.
-pub(crate) async fn connect(database: &Database, application: &str, timeout: Duration) -> Result<PgConnection, AttemptError> {
-    let password = password(&database.credentials).map_err(AttemptError::Credentials)?;
-    let options = options(database, application, &password);
-    match tokio::time::timeout(timeout, options.connect()).await {
-        Ok(connected) => connected.map_err(AttemptError::Connect),
-        Err(_) => Err(AttemptError::ConnectTimeout { timeout_ms: timeout.as_millis() }),
+/// Connects to one database as one application.
+#[derive(Debug)]
+pub(crate) struct Postgres {
+    pub(crate) database: Database,
+    /// What Postgres shows as the session's application name.
+    pub(crate) application: String,
+}
+
+impl Connector for Postgres {
+    type Connection = PgConnection;
+
+    async fn connect(&self) -> Result<PgConnection, AttemptError> {
+        let password = password(&self.database.credentials).map_err(AttemptError::Credentials)?;
+        options(&self.database, &self.application, &password).connect().await.map_err(AttemptError::Connect)
+    }
+
+    async fn ping(&self, connection: &mut PgConnection) -> bool {
+        connection.ping().await.is_ok()
+    }
+
+    /// A file is read at each connect, so it may hold another password by now.
+    fn renew_credentials(&self) -> bool {
+        matches!(self.database.credentials, Credentials::PasswordFile(_))
+    }
+
+    fn wall_clock(&self) -> SystemTime {
+        SystemTime::now()
     }
 }
 

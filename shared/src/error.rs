@@ -4,6 +4,9 @@ use std::error::Error as StdError;
 
 use http::{Method, StatusCode};
 
+use crate::recovery::Recovery;
+use crate::retry::Failure;
+
 /// Why a request was not served. Each variant's first line begins with its status.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -74,6 +77,43 @@ pub enum AttemptError {
     Work(#[source] sqlx::Error),
 }
 
+/// The server refused who we say we are: invalid_password, invalid_authorization_specification.
+const REFUSED_SIGN_IN: [&str; 2] = ["28P01", "28000"];
+
+impl AttemptError {
+    /// What this failure asks for, and whether work had been sent.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        match self {
+            Self::ConnectTimeout { .. } | Self::Credentials(_) => Failure::Connect(Recovery::Reconnect),
+            Self::Connect(error) => Failure::Connect(Recovery::of_connect(error)),
+            Self::WorkTimeout { .. } => Failure::Work(Recovery::Reconnect),
+            Self::Work(error) => Failure::Work(Recovery::of_work(error)),
+        }
+    }
+
+    /// Whether the server refused the credentials.
+    #[must_use]
+    pub fn is_refused_sign_in(&self) -> bool {
+        matches!(self, Self::Connect(_)) && self.sqlstate().is_some_and(|code| REFUSED_SIGN_IN.contains(&&*code))
+    }
+
+    /// This failure and its causes in one line, for the log only: it may hold text from the database.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        chain(self)
+    }
+
+    /// The SQLSTATE, if the server said one.
+    #[must_use]
+    pub fn sqlstate(&self) -> Option<String> {
+        match self {
+            Self::Connect(error) | Self::Work(error) => sqlstate(error),
+            _ => None,
+        }
+    }
+}
+
 fn allow(methods: &[Method]) -> String {
     methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")
 }
@@ -121,28 +161,37 @@ impl Error {
     /// This error and its causes in one line, for the log only: it may hold text from the database.
     #[must_use]
     pub fn chain(&self) -> String {
-        let mut line = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            let text = error.to_string();
-            // Some wrappers repeat the text of what they wrap.
-            if !line.ends_with(&text) {
-                line.push_str(": ");
-                line.push_str(&text);
-            }
-            cause = error.source();
-        }
-        line
+        chain(self)
     }
 
     /// The SQLSTATE at the root, if the server said one.
     #[must_use]
     pub fn sqlstate(&self) -> Option<String> {
-        let error = match self {
-            Self::Unavailable { source: Some(AttemptError::Connect(error) | AttemptError::Work(error)), .. } | Self::StatementTimeout(error) => error,
-            Self::Internal(error) => error.downcast_ref::<sqlx::Error>()?,
-            _ => return None,
-        };
-        error.as_database_error()?.code().map(std::borrow::Cow::into_owned)
+        match self {
+            Self::Unavailable { source: Some(error), .. } => error.sqlstate(),
+            Self::StatementTimeout(error) => sqlstate(error),
+            Self::Internal(error) => sqlstate(error.downcast_ref::<sqlx::Error>()?),
+            _ => None,
+        }
     }
+}
+
+fn sqlstate(error: &sqlx::Error) -> Option<String> {
+    error.as_database_error()?.code().map(std::borrow::Cow::into_owned)
+}
+
+/// An error and its causes in one line.
+fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        // Some wrappers repeat the text of what they wrap.
+        if !line.ends_with(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        cause = error.source();
+    }
+    line
 }

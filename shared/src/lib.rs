@@ -2,7 +2,7 @@
 //!
 //! # Words
 //! - **sandbox**: one execution environment of Lambda. It is *cold* until its first invocation, *warm* afterwards, *frozen* in between.
-//! - **connection**: the one that the sandbox keeps. The [`cache`] lets it be *checked out*, *given back* or *invalidated*.
+//! - **connection**: the one that the sandbox keeps. The cache lets it be *checked out*, *given back* or *invalidated*.
 //! - **attempt**: one sending of the work to the database. A *policy* says how often work may be sent again, a *budget* for how long,
 //!   the *deadline* is when Lambda kills the invocation.
 //! - **recovery**: what an error asks for: *Reconnect*, *Retry* or *Fail*.
@@ -10,9 +10,9 @@
 //!
 //! # Layers, arrows downwards only
 //! ```text
-//! lambda (serve)   http   identity   page   health      what a function touches
-//! db -> cache -> connect                                the connection
-//! retry  recovery  deadline  config  error  telemetry   pure: no I/O, the clock is passed in
+//! lambda (serve)   http   identity   page               what a function touches
+//! db -> engine -> cache, connect                        the connection
+//! retry  recovery  breaker  allowance  deadline  config  error   pure: no I/O, clock and random source are passed in (config reads the environment, once)
 //! ```
 
 pub mod http;
@@ -20,10 +20,13 @@ pub mod identity;
 pub mod lambda;
 pub mod page;
 
-pub mod cache;
-pub mod connect;
+mod cache;
+mod connect;
 pub mod db;
+mod engine;
 
+mod allowance;
+mod breaker;
 pub mod config;
 pub mod deadline;
 pub mod error;

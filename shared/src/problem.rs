@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::http::Response;
 
-/// Seconds until a client may ask again after the database was gone: the breaker-free minimum that `Retry-After` can say.
+/// Seconds until a client may ask again after the database was gone: the breaker's cool-off.
 const RETRY_AFTER_S: &str = "1";
 
 #[derive(Serialize)]

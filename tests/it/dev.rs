@@ -4,7 +4,7 @@ use local::postgres::account;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
-use tests::{Cluster, Command, Database, is_alive};
+use tests::{Cluster, Command, Database, cluster_place, eventually, is_alive};
 
 /// A folder for the state of one `cargo dev`, which the database server's account can enter.
 fn state() -> tempfile::TempDir {
@@ -28,6 +28,7 @@ async fn get(url: &str, token: &str) -> (u16, String) {
 
 #[tokio::test]
 async fn it_serves_tells_what_runs_and_leaves_nothing_behind() {
+    let _place = cluster_place().await;
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let state = state();
         // With a cluster of its own, whatever DATABASE_URL says to the tests.
@@ -43,14 +44,18 @@ async fn it_serves_tells_what_runs_and_leaves_nothing_behind() {
         let (status_code, body) = get(&format!("{api}/api/models/user-models"), &token).await;
         assert_eq!(status_code, 200, "{body}");
 
-        let running = status(state.path()).await;
+        let mut running = Value::Null;
+        eventually("both sandboxes are frozen", async || {
+            running = status(state.path()).await;
+            let sandboxes = running["sandboxes"].as_array().unwrap();
+            sandboxes.len() == 2 && sandboxes.iter().all(|sandbox| sandbox["condition"] == "frozen")
+        })
+        .await;
         assert_eq!(running["api_url"], api.as_str());
         assert!(running["database_url"].as_str().unwrap().starts_with("postgres://postgres@127.0.0.1:"), "{running}");
         let data = std::path::PathBuf::from(running["data_directory"].as_str().unwrap());
         let postmaster: i32 = std::fs::read_to_string(data.join("postmaster.pid")).unwrap().lines().next().unwrap().parse().unwrap();
         let sandboxes = running["sandboxes"].as_array().unwrap();
-        assert_eq!(sandboxes.len(), 2, "{running}");
-        assert!(sandboxes.iter().all(|sandbox| sandbox["condition"] == "frozen"), "{running}");
         let text = Command::run(state.path(), &["status"], &[]).await.stdout;
         assert!(text.contains(&api) && text.contains("purchased-models") && text.contains("frozen"), "{text}");
 
@@ -64,6 +69,8 @@ async fn it_serves_tells_what_runs_and_leaves_nothing_behind() {
         dev.signal(signal);
         let ended = dev.end().await;
         assert_eq!(ended.code, Some(0), "{signal}: {ended:?}");
+        let last: Vec<&str> = ended.stdout.lines().rev().take(2).collect();
+        assert_eq!(last, [format!("{signal}: stopping"), format!("ready {api}")], "ready is the last line of the start");
         assert!(pids.iter().all(|pid| !is_alive(*pid)), "{signal} left a process: {pids:?}");
         assert_eq!(status(state.path()).await["sandboxes"], serde_json::json!([]));
     }
@@ -71,6 +78,7 @@ async fn it_serves_tells_what_runs_and_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn a_second_start_keeps_the_rows_and_fresh_begins_anew() {
+    let _place = cluster_place().await;
     let state = state();
     for (arguments, expected) in [
         (&["dev", "--port", "0"][..], "seeded with 1,000 users"),
@@ -98,7 +106,7 @@ async fn a_named_database_is_migrated_and_served_and_outlives_cargo_dev() {
     assert_eq!(status(state.path()).await["data_directory"], Value::Null);
     dev.signal(Signal::SIGTERM);
     assert_eq!(dev.end().await.code, Some(0));
-    assert_eq!(database.app_sessions().await, Vec::<i32>::new());
+    eventually("no session is left", async || database.app_sessions().await.is_empty()).await;
     let rows: i64 = sqlx::query_scalar("select count(*) from purchases").fetch_one(&mut database.connect_admin().await).await.unwrap();
     assert_eq!(rows, 50_000);
 }
@@ -149,20 +157,44 @@ async fn a_taken_port_is_one_sentence_and_nothing_is_left_running() {
 
 #[tokio::test]
 async fn a_signal_while_it_starts_ends_it_too() {
+    let _place = cluster_place().await;
     let state = state();
+    // A build that takes its time, in a process that a look at the command lines finds.
+    let cargo = state.path().join("cargo");
+    std::fs::write(&cargo, "#!/bin/sh\nsleep 600\n").unwrap();
+    std::fs::set_permissions(&cargo, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     for beginning in ["postgres ", "database ", "functions "] {
-        let mut dev = Command::start(state.path(), &["dev", "--port", "0"], &[]).await;
+        let mut dev = Command::start(state.path(), &["dev", "--port", "0"], &[("CARGO", cargo.to_str().unwrap())]).await;
         dev.line(beginning).await;
         dev.signal(Signal::SIGTERM);
         let ended = dev.end().await;
         assert_eq!(ended.code, Some(0), "after {beginning:?}: {ended:?}");
-        let leftover = std::process::Command::new("pgrep").args(["-f", state.path().to_str().unwrap()]).output().unwrap();
-        assert!(leftover.stdout.is_empty(), "after {beginning:?}: {}", String::from_utf8_lossy(&leftover.stdout));
+        let processes = std::process::Command::new("ps").args(["-eo", "args"]).output().unwrap();
+        let leftover = String::from_utf8_lossy(&processes.stdout).lines().filter(|line| line.contains(state.path().to_str().unwrap())).count();
+        assert_eq!(leftover, 0, "after {beginning:?}: {}", String::from_utf8_lossy(&processes.stdout));
     }
 }
 
 #[tokio::test]
+async fn a_missing_tool_is_one_sentence() {
+    let (state, cluster) = (state(), Cluster::own().await);
+    let database = cluster.database().await;
+    let without_npm = [("PATH", "/nonexistent"), ("THAW_POSTGRES", "download")];
+    let ended = Command::run(state.path(), &["dev", "--port", "0"], &without_npm).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(
+        ended.stderr.starts_with("error: ") && ended.stderr.contains("npm, which could download one, is not in PATH: install PostgreSQL"),
+        "{ended:?}"
+    );
+    let without_cargo = [("CARGO", "/nonexistent/cargo"), ("DATABASE_URL", &database.admin_url())];
+    let ended = Command::run(state.path(), &["dev", "--port", "0"], &without_cargo).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("/nonexistent/cargo did not start; is Rust's cargo installed?"), "{ended:?}");
+}
+
+#[tokio::test]
 async fn nothing_outlives_a_killed_cargo_dev_and_the_next_one_starts() {
+    let _place = cluster_place().await;
     let state = state();
     let mut dev = Command::start(state.path(), &["dev", "--port", "0"], &[]).await;
     let api = url(&dev.line("ready ").await);

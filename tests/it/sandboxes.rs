@@ -20,7 +20,7 @@ struct Bench {
 }
 
 fn settings(sandboxes: usize) -> Settings {
-    Settings { sandboxes_per_function: sandboxes, ..Settings::default() }
+    Settings { sandboxes_per_function: sandboxes, settle_limit: Duration::from_secs(10), ..Settings::default() }
 }
 
 impl Bench {

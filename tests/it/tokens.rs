@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use local::issuer::Issuer;
 use local::stack::AUDIENCE;
 use serde_json::{Value, json};
-use tests::{Api, Database};
+use tests::{Api, Database, Options};
 
 const PATHS: [&str; 2] = ["/api/user/purchased-models", "/api/models/user-models"];
 
@@ -87,6 +87,23 @@ async fn health_needs_no_token() {
     assert_eq!((&health["status"], &check["status"], &check["readOnly"]), (&json!("pass"), &json!("pass"), &json!(false)), "{health}");
     assert!(check["observedValue"].as_f64().unwrap() > 0.0 && check["observedUnit"] == "ms", "{health}");
     assert!(check["serverVersion"].as_str().unwrap().starts_with(|first: char| first.is_ascii_digit()), "{health}");
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn routes_and_authorizers_are_the_templates() {
+    let database = Database::seeded().await;
+    let committed = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
+    let text = std::fs::read_to_string(committed).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let template = folder.path().join("template.yaml");
+    let changed = text.replace("Path: /api/user/purchased-models", "Path: /bought").replace("Authorizer: NONE", "Authorizer: Jwt");
+    std::fs::write(&template, changed).unwrap();
+    let api = Api::with(&database, Options { template: Some(template), ..Options::default() }).await;
+    assert_eq!(api.get_as("user-1", "/bought").await.status, 200);
+    assert_eq!(api.get_as("user-1", PATHS[0]).await.status, 404);
+    assert_eq!(api.get("/api/debug/db-health").await.status, 401);
+    assert_eq!(api.get_as("user-1", "/api/debug/db-health").await.status, 200);
     api.stop().await;
 }
 

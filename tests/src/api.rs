@@ -8,7 +8,7 @@ use std::time::Duration;
 use local::cloud::Settings;
 use local::invoke::{Invoke as _, InvokeError, Outcome};
 use local::sandbox::{LogLine, SandboxReport};
-use local::stack::{Plan, Stack};
+use local::stack::{self, Plan, Stack};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
@@ -18,7 +18,6 @@ use crate::functions;
 use crate::server::{guard, workspace};
 
 /// How a test's bundle differs from the usual.
-#[derive(Default)]
 pub struct Options {
     /// Variables of the functions, over those of the template.
     pub environment: BTreeMap<String, String>,
@@ -28,6 +27,14 @@ pub struct Options {
     pub executables: BTreeMap<String, PathBuf>,
     /// A template that takes the place of the committed one.
     pub template: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        // On a busy machine an instant may be long, and tests count sandboxes.
+        let settings = Settings { settle_limit: Duration::from_secs(10), ..Settings::default() };
+        Self { environment: BTreeMap::new(), settings, executables: BTreeMap::new(), template: None }
+    }
 }
 
 impl Options {
@@ -57,9 +64,7 @@ impl Api {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut executables = functions::executables().await.clone();
         executables.extend(options.executables);
-        let mut environment: BTreeMap<_, _> = [("DATABASE_URL", database.app_url().as_str()), ("DB_AUTH", "password"), ("DB_TLS", "")]
-            .map(|(k, v)| (k.to_owned(), v.to_owned()))
-            .into();
+        let mut environment = stack::database_environment(&database.app_url());
         environment.extend(options.environment);
         let logs = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&logs);

@@ -12,6 +12,11 @@ use crate::server::{Server, new_cluster};
 /// Each takes memory and time to start.
 static PLACES: Semaphore = Semaphore::const_new(2);
 
+/// A place for a cluster that something else starts, such as `cargo dev`: at most two run at once.
+pub async fn cluster_place() -> impl Drop {
+    PLACES.acquire().await.unwrap()
+}
+
 /// A cluster of one test's own, running.
 pub struct Cluster {
     cluster: postgres::Cluster,

@@ -112,7 +112,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-/// One flow until its end. Every way out of here closes both sockets; a reset is a close with unread data forbidden to linger.
+/// One flow until its end. Every way out of here closes both sockets.
 async fn forward(client: TcpStream, number: u64, shared: Arc<Shared>) {
     let upstream = *shared.upstream.lock().unwrap();
     let mut fault = shared.fault.subscribe();
@@ -124,15 +124,19 @@ async fn forward(client: TcpStream, number: u64, shared: Arc<Shared>) {
         stream.set_nodelay(true).unwrap();
     }
     let asked = Arc::new(AtomicBool::new(false));
+    // A second handle on the same socket, by which it can still be reset.
+    let spare = client.into_std().unwrap();
+    let client = TcpStream::from_std(spare.try_clone().unwrap()).unwrap();
+    let spare = TcpStream::from_std(spare).unwrap();
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let upward = Pump { number, server_side: false, asked: Arc::clone(&asked), shared: Arc::clone(&shared), fault: shared.fault.subscribe() };
     let downward = Pump { number, server_side: true, asked, shared: Arc::clone(&shared), fault: shared.fault.subscribe() };
     let (upward, downward) = (upward.run(from_client, to_server), downward.run(from_server, to_client));
     tokio::select! {
-        to_client = downward => if let Some(to_client) = to_client { reset(to_client.as_ref()) },
+        end = downward => if end == End::Cut { reset(&spare) },
         _ = upward => {}
-        () = was_reset(&mut fault) => {}
+        () = was_reset(&mut fault) => reset(&spare),
     }
 }
 
@@ -145,6 +149,13 @@ fn reset(stream: &TcpStream) {
     drop(stream.set_zero_linger());
 }
 
+/// How one direction ended.
+#[derive(PartialEq, Eq)]
+enum End {
+    Closed,
+    Cut,
+}
+
 struct Pump {
     number: u64,
     server_side: bool,
@@ -155,13 +166,13 @@ struct Pump {
 }
 
 impl Pump {
-    /// Passes bytes on until either side ends, or the flow is cut: then with the half to reset.
-    async fn run(mut self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> Option<OwnedWriteHalf> {
+    /// Passes bytes on until either side ends, or the flow is cut.
+    async fn run(mut self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> End {
         let (mut buffer, mut since_fault, mut seen_fault) = (vec![0; 16 * 1024], 0_u64, Fault::None);
         let (mut spoilt, mut silent) = (false, false);
         loop {
             let count = match from.read(&mut buffer).await {
-                Ok(0) | Err(_) => return None,
+                Ok(0) | Err(_) => return End::Closed,
                 Ok(count) => count,
             };
             let (fault, flows_before) = *self.fault.borrow_and_update();
@@ -186,7 +197,7 @@ impl Pump {
                         drop(to.write_all(bytes).await);
                         // The client has to see the bytes before the end.
                         tokio::time::sleep(Duration::from_millis(5)).await;
-                        return Some(to);
+                        return End::Cut;
                     }
                     Fault::CutAfter(_) => since_fault += count as u64,
                     Fault::Garbage if !spoilt => (bytes, spoilt) = (b"\x00\xff\x00\x00\x00\x03HTTP/1.1 400\r\n\r\n", true),
@@ -196,7 +207,7 @@ impl Pump {
                 }
             }
             if to.write_all(bytes).await.is_err() {
-                return None;
+                return End::Closed;
             }
         }
     }

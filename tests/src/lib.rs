@@ -24,10 +24,10 @@ mod server;
 
 pub use api::{Api, Options};
 pub use client::Answer;
-pub use cluster::Cluster;
+pub use cluster::{Cluster, cluster_place};
 pub use command::Command;
 pub use database::Database;
 pub use events::{http_event, with_claims};
 pub use fault_proxy::{Fault, FaultProxy};
 pub use functions::{executable, scripted};
-pub use process::{is_alive, is_stopped};
+pub use process::{eventually, is_alive, is_stopped};

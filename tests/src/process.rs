@@ -1,4 +1,4 @@
-//! What the system says of a process.
+//! What the system says of a process, and waiting for what comes a moment later.
 
 use std::process::Command;
 
@@ -18,4 +18,15 @@ fn state(pid: i32) -> Option<String> {
     let output = Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().unwrap();
     let state = String::from_utf8(output.stdout).unwrap().trim().to_owned();
     (!state.is_empty()).then_some(state)
+}
+
+/// Waits until something holds, for at most half a minute.
+pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    for _ in 0..3_000 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("not in time: {what}");
 }

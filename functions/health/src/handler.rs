@@ -55,7 +55,7 @@ pub(crate) async fn handle(request: Request, db: Db) -> Result<Response, Error> 
     let (status, server) = match probe {
         Ok(server) => (StatusCode::OK, Some(server)),
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, duration_ms = observed_value, "the database did not answer the probe");
+            tracing::error!(sqlstate = error.sqlstate(), duration_ms = observed_value, "the database did not answer the probe: {}", error.chain());
             (StatusCode::SERVICE_UNAVAILABLE, None)
         }
     };

@@ -39,7 +39,7 @@ impl Address {
         ensure!(!name.contains('/'), "the database URL names a database with a slash in it");
         let database = percent_encoding::percent_decode_str(name).decode_utf8().context("the database's name is not UTF-8")?.into_owned();
         let database = if database.is_empty() { DATABASE.to_owned() } else { database };
-        if url.query().is_none() {
+        if !url.query_pairs().any(|(name, _)| name == "sslmode") {
             let loopback = match url.host() {
                 Some(url::Host::Ipv4(address)) => address.is_loopback(),
                 Some(url::Host::Ipv6(address)) => address.is_loopback(),
@@ -86,6 +86,9 @@ impl Address {
     /// # Errors
     /// The driver cannot use the URL.
     pub fn options(&self) -> Result<PgConnectOptions> {
+        for name in ["PGOPTIONS", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"] {
+            ensure!(std::env::var_os(name).is_none_or(|value| value.is_empty()), "{name} is set, and the database driver would use it: unset it");
+        }
         let mut url = self.complete();
         if url.port().is_none() {
             ensure!(url.set_port(Some(5432)).is_ok(), "the database URL cannot hold a port");
@@ -147,6 +150,7 @@ mod tests {
         let shown = |url| Address::parse(url).unwrap().shown();
         assert_eq!(shown("postgres://me@db.internal"), "postgres://me@db.internal/thaw?sslmode=verify-full");
         assert_eq!(shown("postgres://me@db.internal/x?sslmode=disable"), "postgres://me@db.internal/x?sslmode=disable");
+        assert_eq!(shown("postgres://me@db.internal/x?"), "postgres://me@db.internal/x?sslmode=verify-full");
         assert_eq!(shown("postgres://me@localhost/"), "postgres://me@localhost/thaw?sslmode=disable");
     }
 

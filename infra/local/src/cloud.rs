@@ -22,11 +22,13 @@ pub struct Settings {
     pub sandboxes_per_function: usize,
     /// How long a sandbox may be frozen before it is shut down. AWS says nothing exact; minutes are usual.
     pub idle_limit: Duration,
+    /// How long a sandbox that has just answered may take to ask for its next event before another one is started beside it.
+    pub settle_limit: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { sandboxes_per_function: 10, idle_limit: Duration::from_secs(600) }
+        Self { sandboxes_per_function: 10, idle_limit: Duration::from_secs(600), settle_limit: Duration::from_millis(200) }
     }
 }
 
@@ -45,7 +47,7 @@ impl Cloud {
     pub fn new(programs: Vec<(Program, Option<u32>)>, settings: &Settings, guard: Guard, logs: LogSink) -> Arc<Self> {
         let fleet = |(program, reserved): (Program, Option<u32>)| {
             let limit = reserved.map_or(settings.sandboxes_per_function, |reserved| reserved as usize);
-            (program.function.clone(), Fleet::new(program, limit))
+            (program.function.clone(), Fleet::new(program, limit, settings.settle_limit))
         };
         let fleets = programs.into_iter().map(fleet).collect();
         let cloud = Arc::new(Self { fleets, guard, logs, closed: AtomicBool::new(false) });
@@ -101,7 +103,7 @@ impl Invoke for Cloud {
 }
 
 async fn end_idle(cloud: Weak<Cloud>, idle_limit: Duration) {
-    let mut tick = tokio::time::interval(IDLE_CHECK.min(idle_limit));
+    let mut tick = tokio::time::interval(IDLE_CHECK.min(idle_limit).max(Duration::from_millis(1)));
     loop {
         tick.tick().await;
         let Some(cloud) = cloud.upgrade() else { return };

@@ -9,13 +9,11 @@ use crate::guard::Guard;
 use crate::invoke::InvokeError;
 use crate::sandbox::{LogSink, Program, Sandbox, SandboxReport};
 
-/// How long a sandbox that has just answered may take to ask for its next event before another one is started beside it.
-const SETTLE_LIMIT: Duration = Duration::from_millis(200);
-
 /// Starts, hands out and ends the sandboxes of one function.
 pub(crate) struct Fleet {
     program: Program,
     limit: usize,
+    settle_limit: Duration,
     sandboxes: Mutex<Vec<Arc<Sandbox>>>,
 }
 
@@ -28,34 +26,38 @@ pub(crate) enum NoSandbox {
 }
 
 impl Fleet {
-    pub(crate) fn new(program: Program, limit: usize) -> Self {
-        Self { program, limit, sandboxes: Mutex::default() }
+    pub(crate) fn new(program: Program, limit: usize, settle_limit: Duration) -> Self {
+        Self { program, limit, settle_limit, sandboxes: Mutex::default() }
     }
 
-    /// A sandbox for one invocation, reserved: a free one, else a new one.
+    /// A sandbox for one invocation, reserved: a free one, else a new one. Between an answer and the next poll lies an instant; a client
+    /// that asks again within it does not meet a cold start.
     pub(crate) async fn reserve(&self, guard: &Guard, logs: &LogSink) -> Result<Arc<Sandbox>, NoSandbox> {
-        let mut sandboxes = self.sandboxes.lock().await;
-        sandboxes.retain(|sandbox| !sandbox.is_closed());
-        if let Some(free) = sandboxes.iter().find(|sandbox| sandbox.reserve()) {
-            return Ok(Arc::clone(free));
+        let patience_ends = Instant::now() + self.settle_limit;
+        loop {
+            let settling = {
+                let mut sandboxes = self.sandboxes.lock().await;
+                sandboxes.retain(|sandbox| !sandbox.is_closed());
+                if let Some(free) = sandboxes.iter().find(|sandbox| sandbox.reserve()) {
+                    return Ok(Arc::clone(free));
+                }
+                match sandboxes.iter().find(|sandbox| sandbox.is_settling()) {
+                    Some(settling) if Instant::now() < patience_ends => Arc::clone(settling),
+                    _ if sandboxes.len() >= self.limit => return Err(NoSandbox::Refused(InvokeError::TooManyRequests)),
+                    _ => {
+                        let sandbox = Sandbox::start(&self.program, guard, logs).await.map_err(NoSandbox::Start)?;
+                        sandboxes.push(Arc::clone(&sandbox));
+                        return Ok(sandbox);
+                    }
+                }
+            };
+            settling.settled(patience_ends.saturating_duration_since(Instant::now())).await;
         }
-        // Between an answer and the next poll lies an instant; a client that asks again within it must not meet a cold start.
-        for sandbox in sandboxes.iter().filter(|sandbox| sandbox.is_settling()) {
-            if sandbox.settled(SETTLE_LIMIT).await && sandbox.reserve() {
-                return Ok(Arc::clone(sandbox));
-            }
-        }
-        if sandboxes.len() >= self.limit {
-            return Err(NoSandbox::Refused(InvokeError::TooManyRequests));
-        }
-        let sandbox = Sandbox::start(&self.program, guard, logs).await.map_err(NoSandbox::Start)?;
-        sandboxes.push(Arc::clone(&sandbox));
-        Ok(sandbox)
     }
 
     /// Shuts down the sandboxes that nobody used since `since`.
     pub(crate) async fn shut_down_idle(&self, since: Instant) {
-        let idle: Vec<_> = self.sandboxes.lock().await.iter().filter(|sandbox| sandbox.is_idle_since(since)).cloned().collect();
+        let idle: Vec<_> = self.sandboxes.lock().await.iter().filter(|sandbox| sandbox.close_if_idle(since)).cloned().collect();
         shut_down(&idle).await;
     }
 

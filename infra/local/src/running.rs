@@ -3,9 +3,13 @@
 use std::fs::{File, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
+
+const LOOKS: u32 = 10;
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Where things run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,8 +44,22 @@ impl Claim {
         let path = state.join("dev.lock");
         let failed = || format!("cannot lock {}", path.display());
         let lock = File::options().create(true).append(true).open(&path).with_context(failed)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { _lock: lock, record: record(state) }),
+        let mut taken = lock.try_lock();
+        // Whoever only looks holds the lock for an instant.
+        for _ in 0..LOOKS {
+            if !matches!(taken, Err(TryLockError::WouldBlock)) {
+                break;
+            }
+            std::thread::sleep(LOOK_PAUSE);
+            taken = lock.try_lock();
+        }
+        match taken {
+            Ok(()) => {
+                let record = record(state);
+                // A killed one may have left its own.
+                let _ = std::fs::remove_file(&record);
+                Ok(Self { _lock: lock, record })
+            }
             Err(TryLockError::WouldBlock) => match read(state)? {
                 Some(running) => bail!("cargo dev runs here already, at {} (pid {}): stop that one first", running.api_url, running.pid),
                 None => bail!("cargo dev is starting or stopping here already: wait a moment"),
@@ -129,5 +147,8 @@ mod tests {
         drop(claim);
         std::fs::write(folder.path().join("running.json"), record).unwrap();
         assert_eq!(find(folder.path()).unwrap(), None);
+        let starting = Claim::take(folder.path()).unwrap();
+        assert_eq!(find(folder.path()).unwrap(), None, "the next one is not up yet");
+        drop(starting);
     }
 }

@@ -21,6 +21,8 @@ use crate::template::{Route, Template};
 
 /// The audience of the local issuer's tokens.
 pub const AUDIENCE: &str = "thaw-local";
+/// How long a token lives if nothing is said: a working day.
+pub const TOKEN_LIFETIME: Duration = Duration::from_secs(8 * 60 * 60);
 
 /// What to run.
 pub struct Plan<'a> {
@@ -58,6 +60,12 @@ pub struct Stack {
 /// The template cannot be read.
 pub fn functions(template: &Path) -> Result<Vec<String>> {
     Ok(read(template, "http://127.0.0.1")?.functions.into_iter().map(|function| function.name).collect())
+}
+
+/// What functions need beyond the template: the database by URL, whose sslmode takes the place of `DB_TLS`.
+#[must_use]
+pub fn database_environment(app_url: &str) -> BTreeMap<String, String> {
+    [("DATABASE_URL", app_url), ("DB_AUTH", "password"), ("DB_TLS", "")].map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
 fn read(template: &Path, issuer: &str) -> Result<Template> {

@@ -20,7 +20,7 @@ use tokio::process::Command;
 #[derive(Args)]
 #[command(after_help = "Examples:\n  cargo ops prepare\n  cargo ops prepare --check")]
 pub(crate) struct Arguments {
-    /// Write nothing; fail if .sqlx is not what the queries and the migrations say
+    /// Leave .sqlx as it is; fail if .sqlx is not what the queries and the migrations say
     #[arg(long)]
     check: bool,
 }

@@ -6,11 +6,8 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use local::issuer::Issuer;
 use local::running;
-use local::stack::AUDIENCE;
+use local::stack::{AUDIENCE, TOKEN_LIFETIME};
 use local::workspace::Workspace;
-
-/// How long a token lives if nothing is said: a working day.
-const LIFETIME_S: u64 = 8 * 60 * 60;
 
 #[derive(Args)]
 #[command(
@@ -20,7 +17,7 @@ pub(crate) struct Arguments {
     /// Whose token: its `sub` claim. The seed has user-1, user-2, …
     subject: String,
     /// Seconds until it expires
-    #[arg(long, value_name = "SECONDS", default_value_t = LIFETIME_S, value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+    #[arg(long, value_name = "SECONDS", default_value_t = TOKEN_LIFETIME.as_secs(), value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     lifetime_s: u64,
 }
 

@@ -38,7 +38,7 @@ pub enum Credentials {
 pub enum Tls {
     /// The certificate chain and the host name are checked.
     VerifyFull {
-        /// PEM certificates to trust instead of the public roots.
+        /// PEM certificates to trust beside the public roots.
         ca_file: Option<PathBuf>,
     },
     /// Plain text, said explicitly.

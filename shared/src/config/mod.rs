@@ -7,7 +7,7 @@
 //! | `DB_AUTH` | `iam`, `password` | `password` | how the user proves who it is |
 //! | `DB_PASSWORD`, `DB_PASSWORD_FILE` | text, path | none | exactly one of them with `password`; the file is read at each connect |
 //! | `DB_TLS` | `verify-full`, `disable` | `verify-full` | `disable` has to be said, and is refused with `iam` |
-//! | `DB_CA_FILE` | path | the public roots | PEM certificates to trust instead |
+//! | `DB_CA_FILE` | path | none | PEM certificates to trust beside the public roots |
 //! | `DB_CONNECT_TIMEOUT_MS` | ms | 1000 | one connect: TCP, TLS, sign-in |
 //! | `DB_PING_TIMEOUT_MS` | ms | 300 | the ping after long idleness |
 //! | `DB_ATTEMPT_TIMEOUT_MS` | ms | 4500 | one sending of the work |
@@ -16,6 +16,7 @@
 //! | `RETRY_BASE_DELAY_MS` `RETRY_MAX_DELAY_MS` | ms | 50, 1000 | full jitter: random(0, min(max, base * 2^n)) |
 //! | `RETRY_BUDGET_MS` | ms | 9000 | all attempts, waits and connects of one operation |
 //! | `DEADLINE_RESERVE_MS` | ms | 500 | kept free before the invocation's deadline for the answer |
+//! | `AWS_LAMBDA_MAX_CONCURRENCY` | count | 1 | set by Lambda Managed Instances: invocations at once, and so connections |
 //! | `DB_WARM_IN_INIT` | `true`, `false` | `false` | connect during init |
 //!
 //! An empty value counts as unset. A bad value stops init with a message that names the variable.
@@ -48,6 +49,8 @@ pub struct Config {
     pub budget: Duration,
     /// Kept free before the invocation's deadline, so that the answer still leaves.
     pub reserve: Duration,
+    /// How many invocations run at once, and so how many connections there may be.
+    pub concurrency: usize,
     /// Connect during init, where Lambda gives the full CPU.
     pub warm_in_init: bool,
 }
@@ -81,6 +84,12 @@ impl Config {
 
     fn from_lookup(lookup: impl Fn(&'static str) -> Result<Option<String>, ConfigError>) -> Result<Self, ConfigError> {
         let variables = Variables::new(&lookup);
+        // The driver would take them over unasked: startup options, which RDS Proxy refuses, and certificates.
+        for name in ["PGOPTIONS", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"] {
+            if variables.text(name)?.is_some() {
+                return Err(ConfigError::new(name, "must be unset: only the variables of this table are read"));
+            }
+        }
         let database = Database::read(&variables)?;
         let timeouts = Timeouts {
             connect: variables.milliseconds("DB_CONNECT_TIMEOUT_MS", 1_000, 10..=60_000)?,
@@ -101,6 +110,7 @@ impl Config {
             max_idle: variables.milliseconds("DB_MAX_IDLE_MS", 10_000, 0..=86_400_000)?,
             budget: variables.milliseconds("RETRY_BUDGET_MS", 9_000, 10..=900_000)?,
             reserve: variables.milliseconds("DEADLINE_RESERVE_MS", 500, 0..=60_000)?,
+            concurrency: variables.number("AWS_LAMBDA_MAX_CONCURRENCY", 1, 1..=1_600)?,
             warm_in_init: variables.one_of("DB_WARM_IN_INIT", &[("false", false), ("true", true)])?.unwrap_or(false),
         })
     }

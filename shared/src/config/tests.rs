@@ -3,6 +3,9 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
+use crate::recovery::Recovery;
+use crate::retry::{Decision, Failure, Retry};
+
 use super::{Config, ConfigError, Credentials, Tls};
 
 fn config(variables: &[(&'static str, &str)]) -> Result<Config, ConfigError> {
@@ -33,6 +36,21 @@ fn parts_stand_for_a_url_and_tls_is_verified_unless_said() {
 }
 
 #[test]
+fn the_waits_of_the_default_policy_add_up_to_at_most_350_ms() {
+    let policy = config(&[URL]).unwrap().retry;
+    let waited = |seed| {
+        let mut retry = Retry::new(policy, fastrand::Rng::with_seed(seed));
+        let waits = std::iter::from_fn(|| match retry.after(Failure::Work(Recovery::Retry), Duration::from_secs(9)) {
+            Decision::Again(wait) => Some(wait),
+            Decision::GiveUp => None,
+        });
+        waits.sum::<Duration>()
+    };
+    let longest = (0..100_000).map(waited).max().unwrap();
+    assert!(longest <= Duration::from_millis(350) && longest > Duration::from_millis(330), "{longest:?}");
+}
+
+#[test]
 fn no_debug_output_holds_the_password() {
     assert!(!format!("{:?}", config(&[URL]).unwrap()).contains("s/cret"));
 }
@@ -52,6 +70,8 @@ fn a_bad_value_is_refused_by_the_name_of_its_variable() {
     let url = |url: &'static str| vec![("DATABASE_URL", url)];
     let cases = [
         ("nothing at all", vec![], "DB_HOST"),
+        ("options of libpq", with(&[("PGOPTIONS", "-c x=y")]), "PGOPTIONS"),
+        ("a certificate of libpq", with(&[("PGSSLCERT", "/x")]), "PGSSLCERT"),
         ("no host", without("DB_HOST"), "DB_HOST"),
         ("no name", without("DB_NAME"), "DB_NAME"),
         ("no user", without("DB_USER"), "DB_USER"),

@@ -71,11 +71,12 @@ impl Sandbox {
         self.state.reserve()
     }
 
-    /// Runs one invocation on a sandbox that was [`reserve`](Self::reserve)d. The process is killed where it passes the function's timeout.
+    /// Runs one invocation on a sandbox that was [`reserve`](Self::reserve)d. The process is killed where it, or an extension after the
+    /// answer, passes the function's timeout.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves the invocation running and the sandbox taken until the function answers; its timeout is then not enforced.
-    pub async fn invoke(&self, payload: Bytes) -> Outcome {
+    /// Dropping the future abandons the invocation: nobody enforces its timeout then. Run it in a task of its own.
+    pub async fn invoke(self: &Arc<Self>, payload: Bytes) -> Outcome {
         let request_id = new_request_id();
         let result = match self.state.initialised(INIT_LIMIT).await {
             Err(error) => Err(error.named(&request_id)),
@@ -87,11 +88,15 @@ impl Sandbox {
         Outcome { request_id, result }
     }
 
-    async fn deliver(&self, request_id: &str, payload: Bytes) -> Result<Bytes, FunctionError> {
+    async fn deliver(self: &Arc<Self>, request_id: &str, payload: Bytes) -> Result<Bytes, FunctionError> {
         let (reply, answer) = oneshot::channel();
+        let ends = tokio::time::Instant::now() + self.timeout;
         self.state.begin(Invocation::new(&self.function, request_id, payload, self.timeout), reply);
-        match tokio::time::timeout(self.timeout, answer).await {
-            Ok(Ok(result)) => result,
+        match tokio::time::timeout_at(ends, answer).await {
+            Ok(Ok(result)) => {
+                tokio::spawn(Arc::clone(self).end_unsettled(ends));
+                result
+            }
             // The sender is gone: the process ended with the invocation in its hands.
             Ok(Err(_)) => Err(self.state.exit_error(request_id)),
             Err(_) => {
@@ -101,12 +106,25 @@ impl Sandbox {
         }
     }
 
+    /// The timeout also bounds what goes on after the answer, until everything waits for the next event.
+    async fn end_unsettled(self: Arc<Self>, ends: tokio::time::Instant) {
+        if !self.settled(ends.saturating_duration_since(tokio::time::Instant::now())).await {
+            self.kill().await;
+        }
+    }
+
+    /// Closes the sandbox if it has been frozen and free since before `since`; then nobody can reserve it any more.
+    #[must_use]
+    pub fn close_if_idle(&self, since: Instant) -> bool {
+        self.state.close_if_idle(since)
+    }
+
     /// Ends the sandbox as Lambda does after a time of no use: SIGTERM and a window where an extension is registered, else SIGKILL at once.
     pub async fn shut_down(&self) {
         self.state.close();
         // Signals wait until a stopped process runs again.
         self.state.thaw();
-        if self.state.tell_extensions_shutdown() {
+        if self.state.tell_extensions_shutdown(SHUTDOWN_WINDOW) {
             self.process.signal(Signal::SIGTERM);
             if self.state.ended(SHUTDOWN_WINDOW).await {
                 return;
@@ -135,12 +153,6 @@ impl Sandbox {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.state.is_closed()
-    }
-
-    /// Whether it waits, frozen, since before `since`.
-    #[must_use]
-    pub fn is_idle_since(&self, since: Instant) -> bool {
-        self.state.idle_since().is_some_and(|idle| idle <= since)
     }
 
     /// Whether it has answered and does not wait for the next event yet.

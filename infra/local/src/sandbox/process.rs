@@ -17,7 +17,7 @@ use super::state::State;
 use crate::guard::Guard;
 
 /// What a sandbox runs.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Program {
     /// The function's name.
     pub function: String,
@@ -27,7 +27,7 @@ pub struct Program {
     pub memory_mb: u32,
     /// Its timeout.
     pub timeout: Duration,
-    /// Its own variables.
+    /// Its own variables; secrets are among them.
     pub environment: BTreeMap<String, String>,
 }
 
@@ -46,6 +46,7 @@ impl Process {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
+            .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("the function {} did not start from {}", program.function, program.executable.display()))?;
         let id = child.id().context("a process ended before it had an id")?;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Condition {
-    /// It has not served yet.
+    /// It starts, or runs its first invocation.
     Cold,
     /// It runs an invocation and has served before.
     Warm,

@@ -154,8 +154,12 @@ impl State {
         }
     }
 
+    /// An error document of init; afterwards an invocation's own answer counts.
     pub(super) fn init_failed(&self, payload: Bytes) {
-        self.lock().init_error = Some(payload);
+        let mut inner = self.lock();
+        if inner.phase == Phase::Init {
+            inner.init_error = Some(payload);
+        }
     }
 
     /// Registers an extension; false once init is over, as Lambda refuses it then.
@@ -208,10 +212,10 @@ impl State {
     }
 
     /// Tells every extension that wants to know that the end is near. False where none is registered.
-    pub(super) fn tell_extensions_shutdown(&self) -> bool {
+    pub(super) fn tell_extensions_shutdown(&self, window: Duration) -> bool {
         let mut inner = self.lock();
         for extension in inner.extensions.values_mut() {
-            extension.deliver(&ExtensionEvent::shutdown(epoch_ms()));
+            extension.deliver(&ExtensionEvent::shutdown(epoch_ms() + window.as_millis()));
         }
         !inner.extensions.is_empty()
     }
@@ -229,9 +233,11 @@ impl State {
         inner.phase == Phase::Busy && inner.current.is_none() && !inner.closed
     }
 
-    pub(super) fn idle_since(&self) -> Option<Instant> {
-        let inner = self.lock();
-        inner.idle_since.filter(|_| !inner.reserved && !inner.closed)
+    pub(super) fn close_if_idle(&self, since: Instant) -> bool {
+        let mut inner = self.lock();
+        let idle = !inner.reserved && !inner.closed && inner.idle_since.is_some_and(|idle| idle <= since);
+        inner.closed |= idle;
+        idle
     }
 
     /// The process is gone. Whoever waits for its answer learns it by the dropped sender.

@@ -3,7 +3,6 @@
 mod postgres;
 mod screen;
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -104,7 +103,7 @@ async fn start(workspace: &Workspace, arguments: &Arguments, guard: &Guard) -> R
     let plan = Plan {
         template: &workspace.template(),
         executables: &executables,
-        environment: environment(&provisioned.app_url),
+        environment: stack::database_environment(&provisioned.app_url),
         issuer_directory: &issuer_directory,
         settings: cloud::Settings::default(),
         logs: Arc::new(screen::log_line),
@@ -124,10 +123,4 @@ async fn start(workspace: &Workspace, arguments: &Arguments, guard: &Guard) -> R
 fn named(arguments: &Arguments) -> Result<Option<Address>> {
     let variable = std::env::var("DATABASE_URL").ok().filter(|url| !url.is_empty());
     arguments.database_url.clone().or(variable).map(|url| Address::parse(&url)).transpose()
-}
-
-/// What the functions need beyond the template: the database by URL, whose sslmode takes the place of `DB_TLS`.
-fn environment(app_url: &str) -> BTreeMap<String, String> {
-    let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    BTreeMap::from([set("DATABASE_URL", app_url), set("DB_AUTH", "password"), set("DB_TLS", "")])
 }

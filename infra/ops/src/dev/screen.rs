@@ -1,14 +1,13 @@
 //! What a person sees of `cargo dev`.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::time::Duration;
 
 use anyhow::Result;
 use local::address::Address;
 use local::provision::Provisioned;
 use local::running::Running;
 use local::sandbox::LogLine;
-use local::stack::Stack;
+use local::stack::{Stack, TOKEN_LIFETIME};
 use local::template::Authorization;
 use serde::Deserialize;
 use tracing::level_filters::LevelFilter;
@@ -17,8 +16,6 @@ use crate::{database, seed};
 
 /// The subject of the ready-made token.
 const DEMO_SUBJECT: &str = "user-1";
-/// How long the ready-made token lives: a working day.
-const DEMO_LIFETIME: Duration = Duration::from_secs(8 * 60 * 60);
 
 /// Warnings of the local cloud itself go to standard error.
 pub(super) fn start_logging() {
@@ -100,7 +97,7 @@ pub(super) fn summary(stack: &Stack, running: &Running) -> Result<()> {
     }
     let first = stack.routes.iter().find(|route| matches!(route.authorization, Authorization::Jwt(_)) && route.method == "GET");
     if let Some(route) = first {
-        let token = stack.token(DEMO_SUBJECT, DEMO_LIFETIME)?;
+        let token = stack.token(DEMO_SUBJECT, TOKEN_LIFETIME)?;
         line(&format!("\ncurl -H 'Authorization: Bearer {token}' '{api}{}?limit=3'\n", route.path));
     }
     line(&format!("ready {api}"));

@@ -1,0 +1,273 @@
+//! The loop around every piece of work: check out or connect, run, and after a failure decide. It knows no database: what connects is a
+//! [`Connector`], so that the simulation in its tests runs this very code under a paused clock.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::allowance::Allowance;
+use crate::breaker::{Admission, Breaker};
+use crate::cache::Cache;
+use crate::deadline::Deadline;
+use crate::error::{AttemptError, Error};
+use crate::recovery::Recovery;
+use crate::retry::{Decision, Failure, Policy, Retry};
+
+/// What opens connections and checks them.
+pub(crate) trait Connector: Send + Sync {
+    /// A connection. Dropping it closes it.
+    type Connection: Send;
+
+    /// Opens a connection. The engine bounds the time.
+    fn connect(&self) -> impl Future<Output = Result<Self::Connection, AttemptError>> + Send;
+
+    /// Whether the connection still answers. The engine bounds the time.
+    fn ping(&self, connection: &mut Self::Connection) -> impl Future<Output = bool> + Send;
+
+    /// The server refused the credentials: whether others can be had for another try.
+    fn renew_credentials(&self) -> bool;
+
+    /// The wall clock.
+    fn wall_clock(&self) -> SystemTime;
+}
+
+/// Work on a connection, which can run once per attempt, each time from the start.
+pub(crate) trait Work<C>: Sync {
+    /// What the work gives.
+    type Output: Send;
+
+    /// Runs the work once.
+    fn run(&self, connection: &mut C) -> impl Future<Output = Result<Self::Output, sqlx::Error>> + Send;
+}
+
+/// Bounds of one operation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Bound of one connect.
+    pub(crate) connect: Duration,
+    /// Bound of the ping after long idleness.
+    pub(crate) ping: Duration,
+    /// Bound of one sending of the work.
+    pub(crate) attempt: Duration,
+    /// Idleness by wall clock after which a check-out pings.
+    pub(crate) max_idle: Duration,
+    /// What a whole operation may take where its deadline allows it.
+    pub(crate) budget: Duration,
+    /// How work is repeated.
+    pub(crate) policy: Policy,
+}
+
+/// Connections and what protects the database, for one sandbox.
+#[derive(Debug)]
+pub(crate) struct Engine<C: Connector> {
+    connector: C,
+    limits: Limits,
+    cache: Cache<C::Connection>,
+    protection: Mutex<Protection>,
+}
+
+#[derive(Debug, Default)]
+struct Protection {
+    breaker: Breaker,
+    allowance: Allowance,
+}
+
+/// How far one operation has come.
+struct Progress {
+    retry: Retry,
+    began: Instant,
+    admission: Admission,
+    connected: bool,
+    renewed: bool,
+}
+
+impl<C: Connector> Engine<C> {
+    /// An engine that keeps at most `capacity` idle connections.
+    pub(crate) fn new(connector: C, limits: Limits, capacity: usize) -> Self {
+        Self { connector, limits, cache: Cache::new(capacity), protection: Mutex::default() }
+    }
+
+    /// Runs work that may run more than once, until an attempt succeeds, the policy or the allowance is used up, or time is.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::StatementTimeout`] or [`Error::Internal`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the connection that is in use.
+    pub(crate) async fn run<W: Work<C::Connection>>(&self, deadline: Deadline, work: &W, random: fastrand::Rng) -> Result<W::Output, Error> {
+        let admission = self.protection().breaker.admit(self.connector.wall_clock());
+        let retry = Retry::new(self.limits.policy, random);
+        let mut progress = Progress { retry, began: now(), admission, connected: false, renewed: false };
+        if admission == Admission::Refused {
+            return Err(progress.unavailable(None));
+        }
+        let mut last = None;
+        loop {
+            let remaining = deadline.remaining(now());
+            // Less than this no attempt is worth beginning with.
+            if remaining <= self.limits.policy.reconnect_floor {
+                return Err(self.out_of_time(&progress, last));
+            }
+            let error = match self.attempt(work, remaining, &mut progress.connected).await {
+                Ok(output) => {
+                    if progress.retry.resends() == 0 {
+                        self.protection().allowance.earn();
+                    }
+                    return Ok(output);
+                }
+                Err(error) => error,
+            };
+            match self.decide(&error, &mut progress, deadline) {
+                Next::Again(delay) => {
+                    tracing::debug!(%error, ?delay, "an attempt failed");
+                    last = Some(error);
+                    tokio::time::sleep(delay).await;
+                }
+                Next::OutOfTime => return Err(self.out_of_time(&progress, Some(error))),
+                Next::GiveUp => return Err(verdict(error, &progress)),
+            }
+        }
+    }
+
+    /// Runs work once, past recovery and breaker, within `timeout` for connecting and running together.
+    ///
+    /// # Errors
+    /// The failure of the attempt.
+    ///
+    /// # Cancel safety
+    /// As [`Engine::run`].
+    pub(crate) async fn probe<W: Work<C::Connection>>(&self, timeout: Duration, work: &W) -> Result<W::Output, AttemptError> {
+        let silent = |_| AttemptError::WorkTimeout { timeout_ms: timeout.as_millis() };
+        tokio::time::timeout(timeout, self.attempt(work, timeout, &mut false)).await.map_err(silent)?
+    }
+
+    /// Opens a connection for later.
+    ///
+    /// # Errors
+    /// The failure of the connect.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the cache as it was.
+    pub(crate) async fn warm(&self) -> Result<(), AttemptError> {
+        let connection = self.connect(self.limits.connect).await?;
+        self.cache.give_back(connection, self.connector.wall_clock());
+        Ok(())
+    }
+
+    /// Takes out all idle connections.
+    pub(crate) fn invalidate(&self) -> Vec<C::Connection> {
+        self.cache.invalidate()
+    }
+
+    /// One attempt: a connection, then the work. The connection goes back into the cache only after a clean end.
+    async fn attempt<W: Work<C::Connection>>(&self, work: &W, remaining: Duration, connected: &mut bool) -> Result<W::Output, AttemptError> {
+        let began = now();
+        let mut connection = self.connection(remaining, connected).await?;
+        let timeout = self.limits.attempt.min(remaining.saturating_sub(now() - began));
+        let Ok(result) = tokio::time::timeout(timeout, work.run(&mut connection)).await else {
+            return Err(AttemptError::WorkTimeout { timeout_ms: timeout.as_millis() });
+        };
+        // After a rollback that the server told of, the connection is sound too.
+        if result.as_ref().err().is_none_or(|error| Recovery::of_work(error) == Recovery::Retry) {
+            self.cache.give_back(connection, self.connector.wall_clock());
+        }
+        result.map_err(AttemptError::Work)
+    }
+
+    /// The cached connection if it is to be trusted, else a new one.
+    async fn connection(&self, remaining: Duration, connected: &mut bool) -> Result<C::Connection, AttemptError> {
+        let began = now();
+        if let Some(mut checked_out) = self.cache.check_out(self.connector.wall_clock(), self.limits.max_idle) {
+            if !checked_out.stale {
+                return Ok(checked_out.connection);
+            }
+            let ping = self.connector.ping(&mut checked_out.connection);
+            if matches!(tokio::time::timeout(self.limits.ping.min(remaining), ping).await, Ok(true)) {
+                return Ok(checked_out.connection);
+            }
+            tracing::info!("the connection did not outlive its idleness; connecting again");
+        }
+        let connection = self.connect(self.limits.connect.min(remaining.saturating_sub(now() - began))).await?;
+        *connected = true;
+        self.protection().breaker.connected();
+        Ok(connection)
+    }
+
+    async fn connect(&self, timeout: Duration) -> Result<C::Connection, AttemptError> {
+        match tokio::time::timeout(timeout, self.connector.connect()).await {
+            Ok(connected) => connected,
+            Err(_) => Err(AttemptError::ConnectTimeout { timeout_ms: timeout.as_millis() }),
+        }
+    }
+
+    fn decide(&self, error: &AttemptError, progress: &mut Progress, deadline: Deadline) -> Next {
+        let failure = error.failure();
+        // A rotated password or an expired token: other credentials, once.
+        if error.is_refused_sign_in() && !progress.renewed && self.connector.renew_credentials() {
+            progress.renewed = true;
+            return Next::Again(self.limits.policy.reconnect_floor);
+        }
+        if matches!(failure, Failure::Connect(_)) && progress.admission == Admission::Probe {
+            return Next::OutOfTime;
+        }
+        match progress.retry.after(failure, deadline.remaining(now())) {
+            Decision::Again(_) if matches!(failure, Failure::Work(_)) && !self.protection().allowance.spend() => Next::GiveUp,
+            Decision::Again(delay) => Next::Again(delay),
+            Decision::GiveUp if matches!(failure, Failure::Connect(Recovery::Reconnect | Recovery::Retry)) => Next::OutOfTime,
+            Decision::GiveUp => Next::GiveUp,
+        }
+    }
+
+    /// The answer after time ran out, which may open the breaker: after a probe, or a whole budget, without a connection.
+    fn out_of_time(&self, progress: &Progress, last: Option<AttemptError>) -> Error {
+        // The last wait may not have fitted in any more.
+        let spent = now() - progress.began + self.limits.policy.max_delay;
+        if !progress.connected && (progress.admission == Admission::Probe || spent >= self.limits.budget) {
+            self.protection().breaker.not_connected(self.connector.wall_clock());
+        }
+        progress.unavailable(last)
+    }
+
+    fn protection(&self) -> MutexGuard<'_, Protection> {
+        // Nothing can panic while the lock is held.
+        self.protection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+enum Next {
+    Again(Duration),
+    GiveUp,
+    OutOfTime,
+}
+
+impl Progress {
+    fn unavailable(&self, source: Option<AttemptError>) -> Error {
+        Error::Unavailable { resends: self.retry.resends(), reconnects: self.retry.reconnects(), source }
+    }
+}
+
+/// SQLSTATE query_canceled: the server ended the statement, by statement_timeout.
+const QUERY_CANCELED: &str = "57014";
+
+/// The answer to an error after which nothing is tried again.
+fn verdict(error: AttemptError, progress: &Progress) -> Error {
+    match error {
+        AttemptError::Work(error) if Recovery::of_work(&error) == Recovery::Fail => {
+            if error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() == Some(QUERY_CANCELED) {
+                Error::StatementTimeout(error)
+            } else {
+                Error::Internal(Box::new(error))
+            }
+        }
+        other => progress.unavailable(Some(other)),
+    }
+}
+
+/// The monotonic clock, as tokio's timers see it.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#[path = "simulation.rs"]
+mod simulation;
