@@ -51,7 +51,12 @@ impl Cluster {
 
     /// Stops the server as `pg_ctl stop -m fast` does.
     pub async fn stop(&mut self) {
-        self.cluster.stop(Shutdown::Fast).await.unwrap();
+        self.stop_how(false).await;
+    }
+
+    /// Stops the server as `pg_ctl stop` does, in the mode fast or immediate.
+    pub async fn stop_how(&mut self, immediate: bool) {
+        self.cluster.stop(if immediate { Shutdown::Immediate } else { Shutdown::Fast }).await.unwrap();
     }
 
     /// Starts it again, on the same port.

@@ -18,7 +18,8 @@ const IDLE_CHECK: Duration = Duration::from_secs(1);
 /// Bounds of the local cloud.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How many sandboxes a function may have where its template reserves no concurrency.
+    /// How many sandboxes a function may have where its template reserves no concurrency. An account in AWS begins with 1,000 for all; a
+    /// laptop and its database hold fewer.
     pub sandboxes_per_function: usize,
     /// How long a sandbox may be frozen before it is shut down. AWS says nothing exact; minutes are usual.
     pub idle_limit: Duration,
@@ -28,7 +29,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { sandboxes_per_function: 10, idle_limit: Duration::from_secs(600), settle_limit: Duration::from_millis(200) }
+        Self { sandboxes_per_function: 100, idle_limit: Duration::from_secs(600), settle_limit: Duration::from_millis(200) }
     }
 }
 
