@@ -68,3 +68,17 @@ fn the_template_declares_every_variable_of_the_configuration() {
         assert_eq!(declared, names, "{}", function.name);
     }
 }
+
+#[test]
+fn every_row_of_the_failure_table_has_its_test() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let table = readme.split_once("| failure | outcome | test |").unwrap().1.split_once("\n## ").unwrap().0;
+    let tests: String =
+        std::fs::read_dir(root().join("tests/it")).unwrap().map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| ")).collect();
+    assert!(rows.len() > 10, "{rows:?}");
+    for row in rows {
+        let name = row.trim_end_matches(" |").rsplit(" | ").next().unwrap().trim_matches('`');
+        assert!(tests.contains(&format!("async fn {name}(")), "{row}");
+    }
+}
