@@ -90,7 +90,9 @@ async fn a_second_start_keeps_the_rows_and_fresh_begins_anew() {
         assert!(line.contains(expected), "{arguments:?}: {line}");
         dev.line("ready ").await;
         dev.signal(Signal::SIGTERM);
-        assert_eq!(dev.end().await.code, Some(0));
+        let ended = dev.end().await;
+        assert_eq!(ended.code, Some(0));
+        assert_eq!(ended.stderr.contains("seeding    50,000 purchases"), expected.starts_with("seeded"), "{ended:?}");
     }
 }
 

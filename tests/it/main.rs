@@ -19,5 +19,6 @@ mod round_trips;
 mod sandboxes;
 mod schema;
 mod seed;
+mod soak;
 mod time_ladder;
 mod tokens;

@@ -7,7 +7,7 @@
 //! - [`Command`]: the command line as a person starts it.
 //!
 //! Nothing has to be started beforehand, and nothing stays: a guard process ends the servers and removes their directories when the test
-//! process ends, however it ends.
+//! process ends, however it ends. On a server that `DATABASE_URL` names, the templates stay until the next run sweeps them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
 

@@ -7,7 +7,7 @@ use clap::Args;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use local::address::Address;
 use local::connect;
-use local::seed::{Progress, SeedReport, Size, seed};
+use local::seed::{Progress, SeedReport, Size, Table, seed};
 
 #[derive(Args)]
 #[command(
@@ -32,7 +32,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     let address = Address::parse(&arguments.database_url)?;
     let mut connection = connect::connect(&address.options()?).await?;
     let began = Instant::now();
-    let bar = Bar::new();
+    let mut bar = Bar::new();
     let size = Size { users: arguments.users, models: arguments.models, purchases: arguments.purchases };
     let report = seed(&mut connection, size, &mut |progress| bar.show(progress)).await?;
     bar.finish();
@@ -47,21 +47,28 @@ pub(crate) fn describe(report: SeedReport) -> String {
 }
 
 /// Shows how far a seed has come, where somebody looks.
-pub(crate) struct Bar(ProgressBar);
+pub(crate) struct Bar {
+    bar: ProgressBar,
+    /// The table that was named last, where nobody sees a bar.
+    named: Option<Table>,
+}
 
 impl Bar {
     pub(crate) fn new() -> Self {
         let style = ProgressStyle::with_template("  {msg:12} {bar:30} {human_pos}/{human_len}").unwrap_or_else(|_| ProgressStyle::default_bar());
-        Self(ProgressBar::no_length().with_style(style))
+        Self { bar: ProgressBar::no_length().with_style(style), named: None }
     }
 
-    pub(crate) fn show(&self, progress: Progress) {
-        self.0.set_message(progress.table.name());
-        self.0.set_length(progress.total);
-        self.0.set_position(progress.rows);
+    pub(crate) fn show(&mut self, progress: Progress) {
+        if self.bar.is_hidden() && self.named.replace(progress.table) != Some(progress.table) {
+            eprintln!("{:<10} {} {}", "seeding", HumanCount(progress.total), progress.table.name());
+        }
+        self.bar.set_message(progress.table.name());
+        self.bar.set_length(progress.total);
+        self.bar.set_position(progress.rows);
     }
 
     pub(crate) fn finish(&self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }

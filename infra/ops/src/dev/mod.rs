@@ -89,7 +89,7 @@ async fn start(workspace: &Workspace, arguments: &Arguments, guard: &Guard) -> R
     };
     let postgres = Postgres::provide(workspace, named(arguments)?, guard).await?;
     provision::create(&postgres.address, arguments.fresh).await?;
-    let bar = seed::Bar::new();
+    let mut bar = seed::Bar::new();
     let provisioned = provision::provision(workspace, &postgres.address, &mut |progress| bar.show(progress)).await?;
     bar.finish();
     screen::database(&postgres.address, &provisioned);

@@ -1,0 +1,47 @@
+//! Long runs, behind `cargo test-soak`.
+
+use std::process::Command;
+
+use tests::{Api, Database, http_event};
+
+/// What a long-lived sandbox goes through.
+const INVOCATIONS: u64 = 200_000;
+/// After these the allocator has seen everything.
+const SETTLED: u64 = 5_000;
+/// How far resident memory may grow afterwards.
+const GROWTH_LIMIT_KIB: u64 = 1_024;
+
+fn resident_kib(pid: i32) -> u64 {
+    let output = Command::new("ps").args(["-o", "rss=", "-p", &pid.to_string()]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
+}
+
+fn open_files(pid: i32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+}
+
+#[tokio::test]
+#[ignore = "takes minutes, and reads /proc"]
+async fn two_hundred_thousand_invocations_leave_memory_files_and_sessions_as_they_were() {
+    const FUNCTION: &str = "purchased-models";
+    let database = Database::seeded().await;
+    let api = Api::over(&database).await;
+    let event = http_event("purchased-models-get.json");
+    let mut settled = None;
+    for number in 1..=INVOCATIONS {
+        let response = api.respond(FUNCTION, &event).await;
+        assert_eq!(response["statusCode"], 200, "invocation {number}");
+        if number == SETTLED {
+            let sandbox = api.frozen(FUNCTION).await;
+            settled = Some((sandbox.pid, resident_kib(sandbox.pid), open_files(sandbox.pid), database.app_sessions().await));
+        }
+    }
+    let (pid, resident_before_kib, files, sessions) = settled.unwrap();
+    let sandbox = api.frozen(FUNCTION).await;
+    assert_eq!((sandbox.pid, sandbox.invocations), (pid, INVOCATIONS));
+    assert_eq!((open_files(pid), database.app_sessions().await), (files, sessions));
+    let resident_after_kib = resident_kib(pid);
+    println!("resident: {resident_before_kib} KiB after {SETTLED} invocations, {resident_after_kib} KiB after {INVOCATIONS}");
+    assert!(resident_after_kib <= resident_before_kib + GROWTH_LIMIT_KIB, "{resident_before_kib} KiB grew to {resident_after_kib} KiB");
+    api.stop().await;
+}
