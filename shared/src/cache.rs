@@ -41,7 +41,7 @@ impl<T> Cache<T> {
     /// stand still in a freeze; a clock that went back says nothing about the age, so the connection counts as old.
     pub(crate) fn check_out(&self, now: SystemTime, max_idle: Duration) -> Option<CheckedOut<T>> {
         let idle = self.lock().pop()?;
-        let stale = now.duration_since(idle.since).map_or(true, |age| age > max_idle);
+        let stale = now.duration_since(idle.since).map_or(true, |age| age >= max_idle);
         Some(CheckedOut { connection: idle.connection, stale })
     }
 
@@ -84,8 +84,8 @@ mod tests {
 
     #[test]
     fn age_is_judged_by_the_wall_clock_and_a_clock_that_went_back_means_old() {
-        assert_eq!(stale_after(at(0), at(10)), Some(false));
-        assert_eq!(stale_after(at(0), at(11)), Some(true));
+        assert_eq!(stale_after(at(0), at(9)), Some(false));
+        assert_eq!(stale_after(at(0), at(10)), Some(true));
         assert_eq!(stale_after(at(0), at(86_400 * 365)), Some(true), "thawed after a year");
         assert_eq!(stale_after(at(5), at(4)), Some(true), "the clock went back");
     }

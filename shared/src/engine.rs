@@ -107,7 +107,7 @@ impl<C: Connector> Engine<C> {
             if remaining <= self.limits.policy.reconnect_floor {
                 return Err(self.out_of_time(&progress, last));
             }
-            let error = match self.attempt(work, remaining, &mut progress.connected).await {
+            let error = match self.attempt(work, remaining, self.limits.max_idle, &mut progress.connected).await {
                 Ok(output) => {
                     if progress.retry.resends() == 0 {
                         self.protection().allowance.earn();
@@ -128,7 +128,8 @@ impl<C: Connector> Engine<C> {
         }
     }
 
-    /// Runs work once, past recovery and breaker, within `timeout` for connecting and running together.
+    /// Runs work once, past recovery and breaker, within `timeout` for connecting and running together. A cached connection is pinged
+    /// first, however young it is: that it died says nothing about the database.
     ///
     /// # Errors
     /// The failure of the attempt.
@@ -137,7 +138,7 @@ impl<C: Connector> Engine<C> {
     /// As [`Engine::run`].
     pub(crate) async fn probe<W: Work<C::Connection>>(&self, timeout: Duration, work: &W) -> Result<W::Output, AttemptError> {
         let silent = |_| AttemptError::WorkTimeout { timeout_ms: timeout.as_millis() };
-        tokio::time::timeout(timeout, self.attempt(work, timeout, &mut false)).await.map_err(silent)?
+        tokio::time::timeout(timeout, self.attempt(work, timeout, Duration::ZERO, &mut false)).await.map_err(silent)?
     }
 
     /// Opens a connection for later.
@@ -159,9 +160,15 @@ impl<C: Connector> Engine<C> {
     }
 
     /// One attempt: a connection, then the work. The connection goes back into the cache only after a clean end.
-    async fn attempt<W: Work<C::Connection>>(&self, work: &W, remaining: Duration, connected: &mut bool) -> Result<W::Output, AttemptError> {
+    async fn attempt<W: Work<C::Connection>>(
+        &self,
+        work: &W,
+        remaining: Duration,
+        max_idle: Duration,
+        connected: &mut bool,
+    ) -> Result<W::Output, AttemptError> {
         let began = now();
-        let mut connection = self.connection(remaining, connected).await?;
+        let mut connection = self.connection(remaining, max_idle, connected).await?;
         let timeout = self.limits.attempt.min(remaining.saturating_sub(now() - began));
         let Ok(result) = tokio::time::timeout(timeout, work.run(&mut connection)).await else {
             return Err(AttemptError::WorkTimeout { timeout_ms: timeout.as_millis() });
@@ -174,9 +181,9 @@ impl<C: Connector> Engine<C> {
     }
 
     /// The cached connection if it is to be trusted, else a new one.
-    async fn connection(&self, remaining: Duration, connected: &mut bool) -> Result<C::Connection, AttemptError> {
+    async fn connection(&self, remaining: Duration, max_idle: Duration, connected: &mut bool) -> Result<C::Connection, AttemptError> {
         let began = now();
-        if let Some(mut checked_out) = self.cache.check_out(self.connector.wall_clock(), self.limits.max_idle) {
+        if let Some(mut checked_out) = self.cache.check_out(self.connector.wall_clock(), max_idle) {
             if !checked_out.stale {
                 return Ok(checked_out.connection);
             }

@@ -45,7 +45,7 @@ fn title(error: &Error) -> &'static str {
         Error::Malformed { .. } => "The request is malformed",
         Error::Unauthenticated => "The request carries no verified identity",
         Error::MethodNotAllowed { .. } => "The method is not allowed here",
-        Error::Unavailable { .. } => "The database did not answer in time",
+        Error::Unavailable { .. } => "The database is not available",
         Error::StatementTimeout(_) => "The query took too long",
         Error::Internal(_) => "Something went wrong on our side",
     }

@@ -69,6 +69,25 @@ async fn a_failure_is_one_sentence_and_a_non_zero_exit() {
 }
 
 #[tokio::test]
+async fn a_closed_output_is_no_failure_and_a_full_one_is_one_sentence() {
+    let state = tempfile::tempdir().unwrap();
+    let ops = Command::executable().await;
+    let shell = |script: &str| {
+        let script = format!("'{}' {script}", ops.display());
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        std::process::Command::new("bash").args(["-o", "pipefail", "-c", &script]).current_dir(root).env("THAW_STATE", state.path()).output().unwrap()
+    };
+    let closed = shell("status | true");
+    assert!(closed.status.success() && closed.stderr.is_empty(), "{closed:?}");
+    if std::path::Path::new("/dev/full").exists() {
+        let full = shell("status > /dev/full");
+        let stderr = String::from_utf8(full.stderr).unwrap();
+        assert_eq!((full.status.code(), stderr.lines().count()), (Some(1), 1), "{stderr}");
+        assert!(stderr.starts_with("error: No space left on device"), "{stderr}");
+    }
+}
+
+#[tokio::test]
 async fn an_impossible_size_is_refused_before_anything_is_written() {
     let state = tempfile::tempdir().unwrap();
     let database = Database::fresh().await;

@@ -173,6 +173,59 @@ async fn garbage_and_oversized_messages_are_served_by_another_connection() {
 }
 
 #[tokio::test]
+async fn what_the_server_says_decides_whether_the_connection_is_kept() {
+    let bench = Bench::warm().await;
+    let cases = [
+        ("40001", true),
+        ("40P01", true),
+        ("55P03", true),
+        ("26000", false),
+        ("42P05", false),
+        ("0A000", false),
+        ("25006", false),
+        ("57P01", false),
+        ("08000", false),
+        ("53300", false),
+    ];
+    for (code, kept) in cases {
+        let flows = bench.proxy.flows();
+        bench.proxy.begin(Fault::Says(code));
+        bench.served().await;
+        bench.proxy.begin(Fault::None);
+        assert_eq!(bench.proxy.flows(), flows + u64::from(!kept), "{code}");
+        // The small budget of repetitions fills again with successes.
+        for _ in 0..2 {
+            bench.served().await;
+        }
+    }
+    bench.api.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_turns_connections_away_is_waited_for_and_503_in_the_end() {
+    for code in ["57P03", "53300", "08000"] {
+        let bench = Bench::with(Database::seeded().await, Options::default().with_variable("RETRY_BUDGET_MS", "4000")).await;
+        bench.proxy.begin(Fault::Reset);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        bench.proxy.begin(Fault::SaysAtConnect(code));
+        let mend = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            bench.proxy.begin(Fault::None);
+        };
+        let ((answer, _), ()) = tokio::join!(bench.get(), mend);
+        assert_eq!((answer.status, &answer.body), (200, &bench.right), "{code}");
+        bench.proxy.begin(Fault::Reset);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        bench.proxy.begin(Fault::SaysAtConnect(code));
+        let (answer, _) = bench.get().await;
+        assert_eq!((answer.status, answer.header("retry-after")), (503, "1"), "{code}: {answer:?}");
+        let logs = bench.api.logs();
+        assert!(logs.iter().any(|line| line.text.contains(&format!(r#""sqlstate":"{code}""#))), "{logs:?}");
+        bench.api.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn no_request_fails_through_a_restart_at_twenty_a_second() {
     for immediate in [false, true] {
         let mut cluster = Cluster::own().await;

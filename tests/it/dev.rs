@@ -80,6 +80,7 @@ async fn it_serves_tells_what_runs_and_leaves_nothing_behind() {
 async fn a_second_start_keeps_the_rows_and_fresh_begins_anew() {
     let _place = cluster_place().await;
     let state = state();
+    let mut token = None;
     for (arguments, expected) in [
         (&["dev", "--port", "0"][..], "seeded with 1,000 users"),
         (&["dev", "--port", "0"][..], "keeps its rows"),
@@ -88,7 +89,10 @@ async fn a_second_start_keeps_the_rows_and_fresh_begins_anew() {
         let mut dev = Command::start(state.path(), arguments, &[]).await;
         let line = dev.line("database ").await;
         assert!(line.contains(expected), "{arguments:?}: {line}");
-        dev.line("ready ").await;
+        let api = url(&dev.line("ready ").await);
+        let fresh_token = Command::run(state.path(), &["token", "user-1"], &[]).await.stdout;
+        let token = token.get_or_insert(fresh_token);
+        assert_eq!(get(&format!("{api}/api/user/purchased-models"), token).await.0, 200, "a token outlives a restart");
         dev.signal(Signal::SIGTERM);
         let ended = dev.end().await;
         assert_eq!(ended.code, Some(0));
@@ -170,7 +174,7 @@ async fn a_signal_while_it_starts_ends_it_too() {
         dev.line(beginning).await;
         dev.signal(Signal::SIGTERM);
         let ended = dev.end().await;
-        assert_eq!(ended.code, Some(0), "after {beginning:?}: {ended:?}");
+        assert_eq!(ended.code, Some(128 + 15), "after {beginning:?}: {ended:?}");
         let processes = std::process::Command::new("ps").args(["-eo", "args"]).output().unwrap();
         let leftover = String::from_utf8_lossy(&processes.stdout).lines().filter(|line| line.contains(state.path().to_str().unwrap())).count();
         assert_eq!(leftover, 0, "after {beginning:?}: {}", String::from_utf8_lossy(&processes.stdout));

@@ -91,6 +91,21 @@ async fn health_needs_no_token() {
 }
 
 #[tokio::test]
+async fn health_does_not_take_a_dead_connection_for_a_dead_database() {
+    let database = Database::fresh().await;
+    let api = Api::over(&database).await;
+    for _ in 0..3 {
+        assert_eq!(api.get("/api/debug/db-health").await.status, 200);
+        api.frozen("health").await;
+        let mut admin = database.connect_admin().await;
+        for session in database.app_sessions().await {
+            sqlx::query("select pg_terminate_backend($1, 5000)").bind(session).execute(&mut admin).await.unwrap();
+        }
+    }
+    api.stop().await;
+}
+
+#[tokio::test]
 async fn routes_and_authorizers_are_the_templates() {
     let database = Database::seeded().await;
     let committed = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");

@@ -1,6 +1,6 @@
 //! The command line, as a person starts it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -35,11 +35,15 @@ pub struct Ended {
 }
 
 impl Command {
+    /// The executable behind `cargo ops`, built once.
+    pub async fn executable() -> &'static Path {
+        static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
+        BUILT.get_or_init(|| async { build::build(workspace().root(), &["ops"], &guard()).await.unwrap()["ops"].clone() }).await
+    }
+
     /// Starts `cargo ops` with arguments, with its state in `state`, and in English without colours.
     pub async fn start(state: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        static BUILT: OnceCell<std::path::PathBuf> = OnceCell::const_new();
-        let ops = BUILT.get_or_init(|| async { build::build(workspace().root(), &["ops"], &guard()).await.unwrap()["ops"].clone() }).await;
-        let mut child = tokio::process::Command::new(ops)
+        let mut child = tokio::process::Command::new(Self::executable().await)
             .args(arguments)
             .current_dir(workspace().root())
             .env("THAW_STATE", state)

@@ -34,6 +34,11 @@ pub enum Fault {
     Garbage,
     /// The server's next bytes on each flow are replaced by the head of a message of nearly 2 GiB.
     Oversized,
+    /// The server's next answer on each flow that exists when the fault begins is replaced by an error with this SQLSTATE, after which the
+    /// session is ready again. The server itself did what it was asked to.
+    Says(&'static str),
+    /// New flows are turned away with this SQLSTATE before they sign in.
+    SaysAtConnect(&'static str),
 }
 
 /// A forwarder to one address.
@@ -149,6 +154,22 @@ fn reset(stream: &TcpStream) {
     drop(stream.set_zero_linger());
 }
 
+/// `ReadyForQuery`, outside of a transaction.
+const READY: &[u8] = b"Z\0\0\0\x05I";
+
+/// An `ErrorResponse` (PostgreSQL documentation, section 55.7) with severity, SQLSTATE and a text.
+fn error_message(severity: &str, code: &str) -> Vec<u8> {
+    let mut fields = Vec::new();
+    for (kind, text) in [(b'S', severity), (b'V', severity), (b'C', code), (b'M', "said by the fault proxy")] {
+        fields.push(kind);
+        fields.extend(text.as_bytes());
+        fields.push(0);
+    }
+    fields.push(0);
+    let length = u32::try_from(fields.len() + 4).unwrap();
+    [&b"E"[..], &length.to_be_bytes(), &fields].concat()
+}
+
 /// How one direction ended.
 #[derive(PartialEq, Eq)]
 enum End {
@@ -170,6 +191,7 @@ impl Pump {
     async fn run(mut self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> End {
         let (mut buffer, mut since_fault, mut seen_fault) = (vec![0; 16 * 1024], 0_u64, Fault::None);
         let (mut spoilt, mut silent) = (false, false);
+        let mut said;
         loop {
             let count = match from.read(&mut buffer).await {
                 Ok(0) | Err(_) => return End::Closed,
@@ -203,6 +225,14 @@ impl Pump {
                     Fault::Garbage if !spoilt => (bytes, spoilt) = (b"\x00\xff\x00\x00\x00\x03HTTP/1.1 400\r\n\r\n", true),
                     Fault::Oversized if !spoilt => (bytes, spoilt) = (b"D\x7f\xff\xff\xff\x00\x01", true),
                     Fault::Garbage | Fault::Oversized => continue,
+                    Fault::Says(code) if !spoilt && self.number <= flows_before => {
+                        (said, spoilt) = ([error_message("ERROR", code), READY.to_vec()].concat(), true);
+                        bytes = &said;
+                    }
+                    Fault::SaysAtConnect(code) if self.number > flows_before => {
+                        drop(to.write_all(&error_message("FATAL", code)).await);
+                        return End::Closed;
+                    }
                     _ => {}
                 }
             }

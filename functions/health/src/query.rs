@@ -18,8 +18,11 @@ impl Query for RoundTrip {
     type Output = ServerState;
 
     async fn run(&self, connection: &mut PgConnection) -> Result<Self::Output, sqlx::Error> {
-        sqlx::query_as!(ServerState, r#"select current_setting('server_version') as "server_version!", pg_is_in_recovery() as "read_only!""#,)
-            .fetch_one(connection)
-            .await
+        sqlx::query_as!(
+            ServerState,
+            r#"select split_part(current_setting('server_version'), ' ', 1) as "server_version!", pg_is_in_recovery() as "read_only!""#,
+        )
+        .fetch_one(connection)
+        .await
     }
 }

@@ -20,9 +20,21 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// # Cancel safety
 /// Dropping the future closes the socket.
 pub async fn connect(options: &PgConnectOptions) -> anyhow::Result<PgConnection> {
+    connect_if_exists(options).await?.ok_or_else(|| refusal(options, "there is no such database; create it or correct the name"))
+}
+
+/// As [`connect`], but None where the server has no such database.
+///
+/// # Errors
+/// As [`connect`].
+///
+/// # Cancel safety
+/// As [`connect`].
+pub async fn connect_if_exists(options: &PgConnectOptions) -> anyhow::Result<Option<PgConnection>> {
     let options = options.clone().disable_statement_logging();
     match timeout(CONNECT_TIMEOUT, options.connect()).await {
-        Ok(Ok(connection)) => Ok(connection),
+        Ok(Ok(connection)) => Ok(Some(connection)),
+        Ok(Err(Error::Database(error))) if error.code().as_deref() == Some("3D000") => Ok(None),
         Ok(Err(error)) => Err(refusal(&options, &reason(&error))),
         Err(_) => Err(refusal(&options, "no answer within ten seconds")),
     }
@@ -49,7 +61,6 @@ fn reason(error: &Error) -> String {
         Error::Io(io) => io.to_string(),
         Error::Database(database) => match database.code().as_deref() {
             Some("28P01") => "the server rejects the password".to_owned(),
-            Some("3D000") => "there is no such database; create it or correct the name".to_owned(),
             _ => database.message().to_owned(),
         },
         // A server that asks for a password makes the driver fail here when none was given.

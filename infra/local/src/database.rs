@@ -7,6 +7,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::Digest as _;
 use sqlx::postgres::PgConnection;
 use sqlx::{Row, query, query_scalar, raw_sql};
 use tokio::time::sleep;
@@ -57,8 +60,7 @@ pub async fn is_ours(admin: &mut PgConnection, name: &str) -> anyhow::Result<boo
 /// When the name is taken or no valid identifier, or when the role may not create databases.
 ///
 /// # Cancel safety
-/// Not cancel safe: dropped between its two statements it leaves a database without the mark,
-/// because `create database` runs in no transaction.
+/// Dropping the future may leave a database under another name, which the next call removes.
 pub async fn create_marked(admin: &mut PgConnection, name: &str) -> anyhow::Result<()> {
     // template0: nobody is ever connected to it, and it holds nothing local.
     create(admin, name, "template0", "encoding 'UTF8'").await
@@ -134,24 +136,25 @@ pub async fn set_password(admin: &mut PgConnection, role: &str, password: &str) 
     Ok(())
 }
 
+/// Makes the database under a name of its own, marks it, and only then gives it its name: an interruption leaves nothing unmarked under the
+/// name that was asked for, and the next call removes what it did leave.
 async fn create(admin: &mut PgConnection, name: &str, template: &str, options: &str) -> anyhow::Result<()> {
     let (quoted, source) = (quote_identifier(name)?, quote_identifier(template)?);
-    let statement = format!("create database {quoted} template {source} {options}");
+    ensure!(!exists(admin, name).await?, "database {name:?} exists already");
+    let digest = sha2::Sha256::digest(name.as_bytes());
+    let unnamed = quote_identifier(&format!("thaw_new_{}", URL_SAFE_NO_PAD.encode(&digest[..12])))?;
+    let failed = || format!("cannot create database {name:?}");
+    raw_sql(&format!("drop database if exists {unnamed}")).execute(&mut *admin).await.with_context(failed)?;
+    let statement = format!("create database {unnamed} template {source} {options}");
     if let Err(error) = raw_sql(&statement).execute(&mut *admin).await {
         let in_use = error.as_database_error().is_some_and(|e| e.code().as_deref() == Some("55006"));
         if in_use && let Some(names) = who(admin, template).await? {
             bail!("database {template:?} cannot be copied while it is in use ({names})");
         }
-        return Err(error).with_context(|| format!("cannot create database {name:?}"));
+        return Err(error).with_context(failed);
     }
-    let statement = format!("comment on database {quoted} is '{MARK}'");
-    if let Err(error) = raw_sql(&statement).execute(&mut *admin).await {
-        // Without its mark it could never be removed by `drop`.
-        let statement = format!("drop database {quoted}");
-        let dropped = raw_sql(&statement).execute(admin).await;
-        dropped.with_context(|| format!("cannot mark or remove the new database {name:?}"))?;
-        return Err(error).with_context(|| format!("cannot mark the new database {name:?}"));
-    }
+    raw_sql(&format!("comment on database {unnamed} is '{MARK}'")).execute(&mut *admin).await.with_context(failed)?;
+    raw_sql(&format!("alter database {unnamed} rename to {quoted}")).execute(admin).await.with_context(failed)?;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! A database for the functions: made where it is missing, brought up to date, with roles that can sign in, and with something in it.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use sqlx::PgConnection;
 
 use crate::address::Address;
@@ -24,24 +24,26 @@ pub struct Provisioned {
 /// Makes the database where the server has none of that name. With `fresh` an existing one is removed first.
 ///
 /// # Errors
-/// The server cannot be reached, may not create the database, or with `fresh` the existing one is not thaw's or is in use.
+/// The server cannot be reached, may not create the database, or the existing one is a template; with `fresh`, also one that is not thaw's
+/// or is in use.
+///
+/// # Cancel safety
+/// As [`database::create_marked`].
 pub async fn create(address: &Address, fresh: bool) -> Result<()> {
-    // Not every user may connect to `postgres`; then the database itself has to be there already.
-    let maintenance = connect::connect(&address.with_database("postgres").options()?).await;
-    let mut admin = match maintenance {
-        Ok(admin) => admin,
-        Err(error) if fresh => return Err(error),
-        Err(error) => return connect::connect(&address.options()?).await.map(drop).map_err(|_| error),
-    };
     let name = address.database();
-    let exists = database::exists(&mut admin, name).await?;
-    if exists && fresh {
+    if let Some(mut existing) = connect::connect_if_exists(&address.options()?).await? {
+        let is_template: bool =
+            sqlx::query_scalar("select datistemplate from pg_database where datname = current_database()").fetch_one(&mut existing).await?;
+        ensure!(!is_template, "database {name:?} is a template: every database made from it would have these tables; name another");
+        if !fresh {
+            return Ok(());
+        }
+        sqlx::Connection::close(existing).await.context("the connection to the database broke")?;
+        let mut admin = connect::connect(&address.with_database("postgres").options()?).await?;
         database::drop(&mut admin, name).await?;
     }
-    if !exists || fresh {
-        database::create_marked(&mut admin, name).await?;
-    }
-    Ok(())
+    let mut admin = connect::connect(&address.with_database("postgres").options()?).await?;
+    database::create_marked(&mut admin, name).await
 }
 
 /// Migrates, lets the functions' role sign in, and seeds where there is no user yet.

@@ -82,10 +82,17 @@ impl Claim {
     }
 }
 
-impl Drop for Claim {
-    fn drop(&mut self) {
+impl Claim {
+    /// Says that nothing runs any more, while the claim is still held.
+    pub fn withdraw(&self) {
         // It may never have been published.
         let _ = std::fs::remove_file(&self.record);
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.withdraw();
     }
 }
 
@@ -105,12 +112,15 @@ fn read(state: &Path) -> Result<Option<Running>> {
 /// What runs on a checkout; None where nothing does. A record that a killed `cargo dev` left behind counts as nothing.
 ///
 /// # Errors
-/// The state directory cannot be read.
+/// The state directory cannot be read, or `cargo dev` is just starting or stopping.
 pub fn find(state: &Path) -> Result<Option<Running>> {
     let Ok(lock) = File::open(state.join("dev.lock")) else { return Ok(None) };
     match lock.try_lock_shared() {
         Ok(()) => Ok(None),
-        Err(TryLockError::WouldBlock) => read(state),
+        Err(TryLockError::WouldBlock) => match read(state)? {
+            Some(running) => Ok(Some(running)),
+            None => bail!("cargo dev is starting or stopping here: wait a moment"),
+        },
         Err(TryLockError::Error(error)) => Err(error).context("cannot look whether cargo dev runs"),
     }
 }
@@ -148,7 +158,7 @@ mod tests {
         std::fs::write(folder.path().join("running.json"), record).unwrap();
         assert_eq!(find(folder.path()).unwrap(), None);
         let starting = Claim::take(folder.path()).unwrap();
-        assert_eq!(find(folder.path()).unwrap(), None, "the next one is not up yet");
+        assert!(find(folder.path()).unwrap_err().to_string().contains("starting"), "the next one is not up yet");
         drop(starting);
     }
 }

@@ -80,7 +80,7 @@ impl Stack {
     /// The template, an executable or the issuer's key is not usable, or no port can be had.
     pub async fn start(plan: Plan<'_>, listener: TcpListener, guard: &Guard) -> Result<Self> {
         let api = listener.local_addr().context("the API has no address")?;
-        let control_listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port for the issuer")?;
+        let control_listener = remembered_port(plan.issuer_directory).await?;
         let control = control_listener.local_addr().context("the issuer has no address")?;
         let issuer = Arc::new(Issuer::load_or_create(plan.issuer_directory, format!("http://{control}"))?);
         let template = read(plan.template, issuer.url())?;
@@ -142,6 +142,20 @@ impl Stack {
         self.servers.join_all().await;
         self.cloud.shut_down().await;
     }
+}
+
+/// The port of the last start where it is free, so that tokens outlive a restart: they name the issuer by it.
+async fn remembered_port(directory: &Path) -> Result<TcpListener> {
+    let file = directory.join("port");
+    let last = std::fs::read_to_string(&file).ok().and_then(|port| port.trim().parse::<u16>().ok()).unwrap_or(0);
+    let listener = match TcpListener::bind((Ipv4Addr::LOCALHOST, last)).await {
+        Ok(listener) => listener,
+        Err(_) => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port for the issuer")?,
+    };
+    let port = listener.local_addr().context("the issuer has no address")?.port();
+    // Forgetting it costs only the tokens of this start.
+    let _ = std::fs::create_dir_all(directory).and_then(|()| std::fs::write(&file, port.to_string()));
+    Ok(listener)
 }
 
 async fn stopped(mut stopping: watch::Receiver<bool>) {

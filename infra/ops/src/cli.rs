@@ -6,13 +6,14 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use local::workspace::Workspace;
 
-use crate::{database, dev, prepare, seed, status, token};
+use crate::{database, dev, output, prepare, seed, status, token};
 
 const EXAMPLES: &str = "\
 Examples:
   cargo dev                              serve the API on http://127.0.0.1:3000
   cargo dev --port 8080 --fresh          another port, an empty database
-  curl -H \"Authorization: Bearer $(cargo ops token user-1)\" http://127.0.0.1:3000/api/user/purchased-models
+  curl -H \"Authorization: Bearer $(cargo ops token user-1)\" \\
+    http://127.0.0.1:3000/api/user/purchased-models
   cargo ops status --json                what runs where
   cargo ops migrate --database-url postgres://me:secret@127.0.0.1:5432/thaw";
 
@@ -45,8 +46,9 @@ pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(cli.command) {
         Ok(code) => code,
+        Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            output::failure(&error);
             ExitCode::FAILURE
         }
     }

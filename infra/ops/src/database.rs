@@ -5,6 +5,8 @@ use clap::Args;
 use local::address::Address;
 use local::migrate;
 
+use crate::output;
+
 #[derive(Args)]
 #[command(after_help = "Examples:\n  cargo ops migrate --database-url postgres://me:secret@127.0.0.1:5432/thaw")]
 pub(crate) struct MigrateArguments {
@@ -16,8 +18,7 @@ pub(crate) struct MigrateArguments {
 pub(crate) async fn migrate(arguments: &MigrateArguments) -> Result<()> {
     let address = Address::parse(&arguments.database_url)?;
     let report = migrate::migrate(&address.options()?).await?;
-    println!("{}: {}", address.shown(), describe(report));
-    Ok(())
+    output::line(&format!("{}: {}", address.shown(), describe(report)))
 }
 
 /// What migrating did, for people.

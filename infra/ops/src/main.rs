@@ -4,6 +4,7 @@ mod cli;
 mod control_client;
 mod database;
 mod dev;
+mod output;
 mod prepare;
 mod seed;
 mod status;

@@ -17,6 +17,8 @@ use local::workspace::Workspace;
 use local::{migrate, provision, stack};
 use tokio::process::Command;
 
+use crate::output;
+
 #[derive(Args)]
 #[command(after_help = "Examples:\n  cargo ops prepare\n  cargo ops prepare --check")]
 pub(crate) struct Arguments {
@@ -43,8 +45,7 @@ pub(crate) async fn run(workspace: &Workspace, arguments: &Arguments) -> Result<
     ensure!(!new.is_empty(), "no query was found to describe");
     if arguments.check {
         ensure!(new == old, ".sqlx is not what the queries and the migrations say: run cargo ops prepare, and commit it");
-        println!(".sqlx is up to date: {} queries", new.len());
-        return Ok(());
+        return output::line(&format!(".sqlx is up to date: {} queries", new.len()));
     }
     std::fs::create_dir_all(&committed).context("cannot make .sqlx")?;
     for (name, _) in &old {
@@ -53,8 +54,7 @@ pub(crate) async fn run(workspace: &Workspace, arguments: &Arguments) -> Result<
     for (name, text) in &new {
         std::fs::write(committed.join(name), text).with_context(|| format!("cannot write .sqlx/{name}"))?;
     }
-    println!(".sqlx holds {} queries", new.len());
-    Ok(())
+    output::line(&format!(".sqlx holds {} queries", new.len()))
 }
 
 /// Compiles the functions against the database. Their sources are touched first: the macros write only where the compiler runs.

@@ -1,5 +1,6 @@
 //! `cargo ops seed`, and the progress bar of a seed.
 
+use std::io::Write as _;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -8,6 +9,8 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use local::address::Address;
 use local::connect;
 use local::seed::{Progress, SeedReport, Size, Table, seed};
+
+use crate::output;
 
 #[derive(Args)]
 #[command(
@@ -36,8 +39,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     let size = Size { users: arguments.users, models: arguments.models, purchases: arguments.purchases };
     let report = seed(&mut connection, size, &mut |progress| bar.show(progress)).await?;
     bar.finish();
-    println!("{}: {} in {:.1} s", address.shown(), describe(report), began.elapsed().as_secs_f64());
-    Ok(())
+    output::line(&format!("{}: {} in {:.1} s", address.shown(), describe(report), began.elapsed().as_secs_f64()))
 }
 
 /// What a seed wrote, for people.
@@ -61,7 +63,8 @@ impl Bar {
 
     pub(crate) fn show(&mut self, progress: Progress) {
         if self.bar.is_hidden() && self.named.replace(progress.table) != Some(progress.table) {
-            eprintln!("{:<10} {} {}", "seeding", HumanCount(progress.total), progress.table.name());
+            // A reader that went away must not end the seed.
+            let _ = writeln!(std::io::stderr(), "{:<10} {} {}", "seeding", HumanCount(progress.total), progress.table.name());
         }
         self.bar.set_message(progress.table.name());
         self.bar.set_length(progress.total);

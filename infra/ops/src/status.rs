@@ -8,7 +8,7 @@ use local::sandbox::{Condition, SandboxReport};
 use local::workspace::Workspace;
 use serde::Serialize;
 
-use crate::control_client;
+use crate::{control_client, output};
 
 #[derive(Args)]
 #[command(after_help = "Examples:\n  cargo ops status\n  cargo ops status --json")]
@@ -32,30 +32,27 @@ pub(crate) async fn run(workspace: &Workspace, arguments: &Arguments) -> Result<
         None => Vec::new(),
     };
     let status = Status { running, sandboxes };
-    if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&status)?);
-    } else {
-        print(&status);
-    }
-    Ok(())
+    let text = if arguments.json { serde_json::to_string_pretty(&status)? } else { describe(&status) };
+    output::line(&text)
 }
 
-fn print(status: &Status) {
+fn describe(status: &Status) -> String {
     let Some(running) = &status.running else {
-        println!("nothing runs on this checkout: start it with cargo dev");
-        return;
+        return "nothing runs on this checkout: start it with cargo dev".to_owned();
     };
-    println!("api        {} (pid {})", running.api_url, running.pid);
-    println!("issuer     {}", running.control_url);
-    println!("database   {}", running.database_url);
+    let mut lines = vec![
+        format!("api        {} (pid {})", running.api_url, running.pid),
+        format!("issuer     {}", running.control_url),
+        format!("database   {}", running.database_url),
+    ];
     if let Some(directory) = &running.data_directory {
-        println!("data       {}", directory.display());
+        lines.push(format!("data       {}", directory.display()));
     }
     if status.sandboxes.is_empty() {
-        println!("sandboxes  none yet: they start with the first request");
-        return;
+        lines.push("sandboxes  none yet: they start with the first request".to_owned());
+        return lines.join("\n");
     }
-    println!("\n{:<20} {:>8}  {:<9} {:>11} {:>7}", "FUNCTION", "PID", "CONDITION", "INVOCATIONS", "THAWS");
+    lines.push(format!("\n{:<20} {:>8}  {:<9} {:>11} {:>7}", "FUNCTION", "PID", "CONDITION", "INVOCATIONS", "THAWS"));
     for sandbox in &status.sandboxes {
         let condition = match sandbox.condition {
             Condition::Cold => "cold",
@@ -63,6 +60,7 @@ fn print(status: &Status) {
             Condition::Frozen => "frozen",
             Condition::Ended => "ended",
         };
-        println!("{:<20} {:>8}  {condition:<9} {:>11} {:>7}", sandbox.function, sandbox.pid, sandbox.invocations, sandbox.thaws);
+        lines.push(format!("{:<20} {:>8}  {condition:<9} {:>11} {:>7}", sandbox.function, sandbox.pid, sandbox.invocations, sandbox.thaws));
     }
+    lines.join("\n")
 }

@@ -9,9 +9,11 @@ use local::running;
 use local::stack::{AUDIENCE, TOKEN_LIFETIME};
 use local::workspace::Workspace;
 
+use crate::output;
+
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  cargo ops token user-1\n  curl -H \"Authorization: Bearer $(cargo ops token user-1)\" http://127.0.0.1:3000/api/models/user-models"
+    after_help = "Examples:\n  cargo ops token user-1\n  curl -H \"Authorization: Bearer $(cargo ops token user-1)\" \\\n    http://127.0.0.1:3000/api/models/user-models"
 )]
 pub(crate) struct Arguments {
     /// Whose token: its `sub` claim. The seed has user-1, user-2, …
@@ -24,8 +26,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     let running = running::find(&workspace.state())?.context("no local API runs on this checkout: start it with cargo dev")?;
     let issuer = Issuer::load_or_create(&issuer_directory(workspace), running.control_url)?;
-    println!("{}", issuer.token(&arguments.subject, AUDIENCE, Duration::from_secs(arguments.lifetime_s))?);
-    Ok(())
+    output::line(&issuer.token(&arguments.subject, AUDIENCE, Duration::from_secs(arguments.lifetime_s))?)
 }
 
 /// Where the local issuer's key lies.

@@ -53,7 +53,8 @@ impl<I: Invoke> Gateway<I> {
     async fn answer(&self, head: &Parts, body: &mut Incoming, origin: &Origin<'_>, log: &mut AccessLog) -> Result<HttpResponse, Refusal> {
         let admitted = self.admit(head)?;
         log.routed_to(&admitted.selected.route.function);
-        let body = limits::read(body, BODY_LIMIT_BYTES).await.map_err(|error| match error {
+        let body = tokio::time::timeout(self.settings.integration_timeout, limits::read(body, BODY_LIMIT_BYTES));
+        let body = body.await.unwrap_or(Err(BodyError::Broken)).map_err(|error| match error {
             BodyError::TooLarge => Refusal::TooLarge,
             BodyError::Broken => Refusal::BadRequest,
         })?;

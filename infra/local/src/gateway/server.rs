@@ -10,7 +10,7 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -19,6 +19,9 @@ use super::response::HttpResponse;
 
 /// Above hyper's own 100: API Gateway has a limit for bytes, not for the number of headers.
 const MAX_HEADERS: usize = 1_000;
+
+/// How long a client may take for the head of a request. AWS names no figure; without one, silent clients keep their connections.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long to wait after `accept` failed, most likely for want of file descriptors.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
@@ -66,7 +69,14 @@ where
         let answer = handler(client, request);
         async { Ok::<_, Infallible>(answer.await) }
     });
-    let mut connection = pin!(http1::Builder::new().max_headers(MAX_HEADERS).serve_connection(TokioIo::new(stream), service));
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .half_close(true)
+            .max_headers(MAX_HEADERS)
+            .serve_connection(TokioIo::new(stream), service)
+    );
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         // The sender is dropped when the gateway stops.

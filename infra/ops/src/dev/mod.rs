@@ -45,8 +45,8 @@ pub(crate) async fn run(workspace: &Workspace, arguments: &Arguments) -> Result<
     let guard = Guard::start()?;
     let stop = async {
         tokio::select! {
-            _ = interrupt.recv() => "SIGINT",
-            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => SignalKind::interrupt(),
+            _ = terminate.recv() => SignalKind::terminate(),
         }
     };
     tokio::pin!(stop);
@@ -55,17 +55,22 @@ pub(crate) async fn run(workspace: &Workspace, arguments: &Arguments) -> Result<
     let mut up = tokio::select! {
         started = start(workspace, arguments, &guard) => started?,
         signal = &mut stop => {
-            screen::note(&format!("{signal}: stopping"));
+            screen::stopping(signal);
             guard.finish()?;
-            return Ok(ExitCode::SUCCESS);
+            // It never came to be ready, as whoever waits for that has to know.
+            return Ok(ExitCode::from(128 + u8::try_from(signal.as_raw_value()).unwrap_or_default()));
         }
     };
     claim.publish(&up.running)?;
     screen::summary(&up.stack, &up.running)?;
     let ended = tokio::select! {
-        signal = &mut stop => { screen::note(&format!("{signal}: stopping")); Ok(ExitCode::SUCCESS) }
+        signal = &mut stop => {
+            screen::stopping(signal);
+            Ok(ExitCode::SUCCESS)
+        }
         error = up.postgres.lost() => Err(error),
     };
+    claim.withdraw();
     up.stack.shut_down().await;
     up.postgres.stop().await?;
     drop(claim);
@@ -87,6 +92,7 @@ async fn start(workspace: &Workspace, arguments: &Arguments, guard: &Guard) -> R
         }
         Err(error) => return Err(error).with_context(|| format!("cannot listen on port {}", arguments.port)),
     };
+    let functions = stack::functions(&workspace.template())?;
     let postgres = Postgres::provide(workspace, named(arguments)?, guard).await?;
     provision::create(&postgres.address, arguments.fresh).await?;
     let mut bar = seed::Bar::new();
@@ -94,7 +100,6 @@ async fn start(workspace: &Workspace, arguments: &Arguments, guard: &Guard) -> R
     bar.finish();
     screen::database(&postgres.address, &provisioned);
 
-    let functions = stack::functions(&workspace.template())?;
     screen::step("functions", &format!("building {}", functions.join(", ")));
     let names: Vec<&str> = functions.iter().map(String::as_str).collect();
     let executables = build::build(workspace.root(), &names, guard).await?;
@@ -121,6 +126,9 @@ async fn start(workspace: &Workspace, arguments: &Arguments, guard: &Guard) -> R
 
 /// The server that somebody named. An empty variable counts as unset, as for the functions.
 fn named(arguments: &Arguments) -> Result<Option<Address>> {
+    if let Some(url) = &arguments.database_url {
+        return Address::parse(url).map(Some);
+    }
     let variable = std::env::var("DATABASE_URL").ok().filter(|url| !url.is_empty());
-    arguments.database_url.clone().or(variable).map(|url| Address::parse(&url)).transpose()
+    variable.map(|url| Address::parse(&url)).transpose().context("the environment variable DATABASE_URL cannot be used")
 }

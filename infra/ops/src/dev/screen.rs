@@ -10,6 +10,7 @@ use local::sandbox::LogLine;
 use local::stack::{Stack, TOKEN_LIFETIME};
 use local::template::Authorization;
 use serde::Deserialize;
+use tokio::signal::unix::SignalKind;
 use tracing::level_filters::LevelFilter;
 
 use crate::{database, seed};
@@ -19,7 +20,12 @@ const DEMO_SUBJECT: &str = "user-1";
 
 /// Warnings of the local cloud itself go to standard error.
 pub(super) fn start_logging() {
-    let started = tracing_subscriber::fmt().with_max_level(LevelFilter::WARN).with_target(false).with_writer(std::io::stderr).try_init();
+    let started = tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::WARN)
+        .with_target(false)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false)
+        .try_init();
     // Only one that is there already makes this fail.
     drop(started);
 }
@@ -29,20 +35,19 @@ pub(super) fn step(name: &str, text: &str) {
     line(&format!("{name:<10} {text}"));
 }
 
-/// One line from the local cloud itself.
-pub(super) fn note(text: &str) {
-    line(text);
+/// The last line: why it ends.
+pub(super) fn stopping(signal: SignalKind) {
+    let name = if signal == SignalKind::interrupt() { "SIGINT" } else { "SIGTERM" };
+    line(&format!("{name}: stopping"));
 }
 
 /// One line of a function, after its name, on standard error: what of it a person reads first.
 pub(super) fn log_line(log: LogLine) {
     let name = format!("{:<10} {:<18}", "log", log.function);
     let text = serde_json::from_str::<Entry>(&log.text).map_or(log.text, |entry| entry.to_string());
-    if std::io::stderr().is_terminal() {
-        eprintln!("\x1b[2m{name}\x1b[0m {text}");
-    } else {
-        eprintln!("{name} {text}");
-    }
+    let mut out = std::io::stderr().lock();
+    // A reader that went away must not end the function.
+    let _ = if out.is_terminal() { writeln!(out, "\x1b[2m{name}\x1b[0m {text}") } else { writeln!(out, "{name} {text}") };
 }
 
 /// A log line of `shared::telemetry`.

@@ -1,0 +1,34 @@
+//! Standard output and error that may be closed or full.
+
+use std::io::{self, Write as _};
+
+use anyhow::Result;
+
+/// Prints one line.
+///
+/// # Errors
+/// Nobody takes it: see [`is_closed`] for a reader that went away.
+pub(crate) fn line(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush())?;
+    Ok(())
+}
+
+/// Whether the error is only that the reader went away, as after `| head -1`.
+pub(crate) fn is_closed(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Prints an error with its causes as one sentence.
+pub(crate) fn failure(error: &anyhow::Error) {
+    let mut sentence = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        // Some errors repeat what they wrap.
+        if !sentence.ends_with(&text) {
+            sentence = if sentence.is_empty() { text } else { format!("{sentence}: {text}") };
+        }
+    }
+    // There is nobody left to tell.
+    let _ = writeln!(io::stderr(), "error: {sentence}");
+}
