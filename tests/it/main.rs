@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod behind_proxy;
 mod command_line;
 mod connection;
 mod constraints;
+mod credentials;
 mod databases;
 mod dev;
 mod freeze;
@@ -14,11 +16,13 @@ mod migrations;
 mod outage;
 mod plans;
 mod repository;
+mod restart;
 mod roles;
 mod round_trips;
 mod sandboxes;
 mod schema;
 mod seed;
+mod silence;
 mod soak;
 mod time_ladder;
 mod tokens;

@@ -1,0 +1,106 @@
+//! The server restarts, is full, or turns connections away: connecting goes on until it works or the budget ends.
+
+use std::time::Duration;
+
+use sqlx::Connection as _;
+use tests::{Api, Cluster, Database, Fault, Options, eventually};
+
+use crate::behind_proxy::{BehindProxy, PATH};
+
+#[tokio::test]
+async fn no_request_fails_through_a_restart_at_twenty_a_second() {
+    for immediate in [false, true] {
+        let mut cluster = Cluster::own().await;
+        let database = cluster.seeded().await;
+        let api = Api::over(&database).await;
+        let right = api.get_as("user-1", PATH).await;
+        assert_eq!(right.status, 200);
+        let restart = async {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            cluster.stop_how(immediate).await;
+            tokio::time::sleep(Duration::from_millis(1_800)).await;
+            cluster.start().await;
+        };
+        let load = async {
+            let mut requests = Vec::new();
+            for number in 0..240_u32 {
+                let api = &api;
+                requests.push(async move {
+                    tokio::time::sleep(Duration::from_millis(50) * number).await;
+                    api.get_as("user-1", PATH).await
+                });
+            }
+            join_all(requests).await
+        };
+        let (answers, ()) = tokio::join!(load, restart);
+        let failed: Vec<_> = answers.iter().filter(|answer| answer.status != 200 || answer.body != right.body).collect();
+        assert!(failed.is_empty(), "immediate {immediate}: {} of 240 failed, the first: {:?}", failed.len(), failed[0]);
+        api.stop().await;
+    }
+}
+
+/// Runs all at once, in one task.
+async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+    let mut pending: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|context| {
+        let mut ready = true;
+        for (future, output) in &mut pending {
+            if output.is_none() {
+                match future.as_mut().poll(context) {
+                    std::task::Poll::Ready(value) => *output = Some(value),
+                    std::task::Poll::Pending => ready = false,
+                }
+            }
+        }
+        if ready { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    pending.into_iter().map(|(_, output)| output.unwrap()).collect()
+}
+
+#[tokio::test]
+async fn too_many_clients_are_waited_for() {
+    let cluster = Cluster::with(&[("max_connections", "6"), ("superuser_reserved_connections", "2")]).await;
+    let database = cluster.seeded().await;
+    let api = Api::over(&database).await;
+    let mut others = Vec::new();
+    eventually("no connection is left for the routes", async || match <sqlx::PgConnection>::connect_with(&database.app()).await {
+        Ok(other) => {
+            others.push(other);
+            false
+        }
+        Err(_) => true,
+    })
+    .await;
+    let leave = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        others.clear();
+    };
+    let (answer, ()) = tokio::join!(api.get_as("user-1", PATH), leave);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_turns_connections_away_is_waited_for_and_503_in_the_end() {
+    for code in ["57P03", "53300", "08000"] {
+        let bench = BehindProxy::with(Database::seeded().await, Options::default().with_variable("RETRY_BUDGET_MS", "4000")).await;
+        bench.proxy.begin(Fault::Reset);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        bench.proxy.begin(Fault::SaysAtConnect(code));
+        let mend = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            bench.proxy.begin(Fault::None);
+        };
+        let ((answer, _), ()) = tokio::join!(bench.get(), mend);
+        assert_eq!((answer.status, &answer.body), (200, &bench.right), "{code}");
+        bench.proxy.begin(Fault::Reset);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        bench.proxy.begin(Fault::SaysAtConnect(code));
+        let (answer, _) = bench.get().await;
+        assert_eq!((answer.status, answer.header("retry-after")), (503, "1"), "{code}: {answer:?}");
+        let logs = bench.api.logs();
+        assert!(logs.iter().any(|line| line.text.contains(&format!(r#""sqlstate":"{code}""#))), "{logs:?}");
+        bench.api.stop().await;
+    }
+}
