@@ -28,14 +28,10 @@ async fn a_rotated_password_file_is_served_and_a_wrong_password_is_503_without_i
     assert_eq!(api.get_as("user-1", PATH).await.status, 200);
     local::database::set_password(&mut admin, "thaw_app", "second-secret").await.unwrap();
     std::fs::write(&file, "second-secret\n").unwrap();
-    for session in database.app_sessions().await {
-        sqlx::query("select pg_terminate_backend($1, 5000)").bind(session).execute(&mut admin).await.unwrap();
-    }
+    database.terminate_app_sessions().await;
     assert_eq!(api.get_as("user-1", PATH).await.status, 200, "the file is read at each connect");
     std::fs::write(&file, "wrong-secret\n").unwrap();
-    for session in database.app_sessions().await {
-        sqlx::query("select pg_terminate_backend($1, 5000)").bind(session).execute(&mut admin).await.unwrap();
-    }
+    database.terminate_app_sessions().await;
     let answer = api.get_as("user-1", PATH).await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, "1"), "{answer:?}");
     let logs = api.logs();

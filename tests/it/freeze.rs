@@ -34,8 +34,7 @@ async fn a_backend_that_was_terminated_in_the_freeze_is_replaced_unnoticed() {
     let before = api.get_as("user-1", PATH).await;
     api.frozen(FUNCTION).await;
     let sessions = database.app_sessions().await;
-    let mut admin = database.connect_admin().await;
-    sqlx::query("select pg_terminate_backend($1, 5000)").bind(sessions[0]).execute(&mut admin).await.unwrap();
+    database.terminate_app_sessions().await;
     let after = api.get_as("user-1", PATH).await;
     assert_eq!((after.status, after.body), (200, before.body));
     let renewed = database.app_sessions().await;
@@ -55,8 +54,7 @@ async fn a_long_idle_connection_is_pinged_and_a_lost_one_replaced_before_use() {
     assert_eq!(api.get_as("user-1", PATH).await.status, 200);
     assert_eq!(database.app_sessions().await, sessions, "a live one passes its ping");
     api.frozen(FUNCTION).await;
-    let mut admin = database.connect_admin().await;
-    sqlx::query("select pg_terminate_backend($1, 5000)").bind(sessions[0]).execute(&mut admin).await.unwrap();
+    database.terminate_app_sessions().await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(api.get_as("user-1", PATH).await.status, 200);
     assert!(api.logs().iter().any(|line| line.text.contains("did not outlive its idleness")), "{:?}", api.logs());

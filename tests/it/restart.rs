@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use sqlx::Connection as _;
 use tests::{Api, Cluster, Database, Fault, Options, eventually};
 
@@ -37,25 +38,6 @@ async fn no_request_fails_through_a_restart_at_twenty_a_second() {
         assert!(failed.is_empty(), "immediate {immediate}: {} of 240 failed, the first: {:?}", failed.len(), failed[0]);
         api.stop().await;
     }
-}
-
-/// Runs all at once, in one task.
-async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
-    let mut pending: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
-    std::future::poll_fn(|context| {
-        let mut ready = true;
-        for (future, output) in &mut pending {
-            if output.is_none() {
-                match future.as_mut().poll(context) {
-                    std::task::Poll::Ready(value) => *output = Some(value),
-                    std::task::Poll::Pending => ready = false,
-                }
-            }
-        }
-        if ready { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
-    })
-    .await;
-    pending.into_iter().map(|(_, output)| output.unwrap()).collect()
 }
 
 #[tokio::test]

@@ -97,10 +97,7 @@ async fn health_does_not_take_a_dead_connection_for_a_dead_database() {
     for _ in 0..3 {
         assert_eq!(api.get("/api/debug/db-health").await.status, 200);
         api.frozen("health").await;
-        let mut admin = database.connect_admin().await;
-        for session in database.app_sessions().await {
-            sqlx::query("select pg_terminate_backend($1, 5000)").bind(session).execute(&mut admin).await.unwrap();
-        }
+        database.terminate_app_sessions().await;
     }
     api.stop().await;
 }

@@ -113,6 +113,15 @@ impl Database {
             .await
             .unwrap()
     }
+
+    /// Ends every session of the functions' role on this database, and returns once they are gone.
+    pub async fn terminate_app_sessions(&self) {
+        let mut admin = self.connect_admin().await;
+        for session in self.app_sessions().await {
+            let ended: bool = sqlx::query_scalar("select pg_terminate_backend($1, 5000)").bind(session).fetch_one(&mut admin).await.unwrap();
+            assert!(ended, "session {session} did not end");
+        }
+    }
 }
 
 impl Drop for Database {
