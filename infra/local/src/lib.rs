@@ -6,6 +6,7 @@
 //! | [`issuer`] | the identity provider whose tokens the authorizer checks |
 //! | [`cloud`], [`sandbox`] | Lambda: sandboxes that freeze, Runtime API, Extensions API |
 //! | [`template`] | `template.yaml`, the only place where a route is written |
+//! | [`wire`] | Postgres's protocol, as far as a proxy reads it |
 //! | [`postgres`] | a server, found or fetched |
 //! | [`database`], [`migrate`], [`seed`] | databases, their schema, their demonstration data |
 //! | [`build`] | the functions' binaries |
@@ -33,4 +34,5 @@ mod scram;
 pub mod seed;
 pub mod stack;
 pub mod template;
+pub mod wire;
 pub mod workspace;
