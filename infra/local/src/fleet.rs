@@ -30,7 +30,7 @@ impl Fleet {
         Self { program, limit, settle_limit, sandboxes: Mutex::default() }
     }
 
-    /// A sandbox for one invocation, reserved: a free one, else a new one. Between an answer and the next poll lies an instant; a client
+    /// A sandbox with a place reserved for one invocation: one that has a free place, else a new one. Between an answer and the next poll lies an instant; a client
     /// that asks again within it does not meet a cold start.
     pub(crate) async fn reserve(&self, guard: &Guard, logs: &LogSink) -> Result<Arc<Sandbox>, NoSandbox> {
         let patience_ends = Instant::now() + self.settle_limit;

@@ -16,7 +16,7 @@ use crate::control;
 use crate::gateway::{self, Gateway};
 use crate::guard::Guard;
 use crate::issuer::Issuer;
-use crate::sandbox::{LogSink, Program};
+use crate::sandbox::{LogSink, MAX_CONCURRENCY, Program};
 use crate::template::{Route, Template};
 
 /// The audience of the local issuer's tokens.
@@ -87,6 +87,7 @@ impl Stack {
         let programs = template.functions.iter().map(|function| {
             let executable = plan.executables.get(&function.name).with_context(|| format!("the function {} was not built", function.name))?;
             let mut environment = function.environment.clone();
+            environment.extend(function.sandbox_concurrency.map(|concurrency| (MAX_CONCURRENCY.to_owned(), concurrency.to_string())));
             environment.extend(plan.environment.clone());
             let program = Program {
                 function: function.name.clone(),

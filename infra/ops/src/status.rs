@@ -58,6 +58,7 @@ fn describe(status: &Status) -> String {
             Condition::Cold => "cold",
             Condition::Warm => "warm",
             Condition::Frozen => "frozen",
+            Condition::Idle => "idle",
             Condition::Ended => "ended",
         };
         lines.push(format!("{:<20} {:>8}  {condition:<9} {:>11} {:>7}", sandbox.function, sandbox.pid, sandbox.invocations, sandbox.thaws));

@@ -53,12 +53,12 @@ pub(super) async fn serve(listener: TcpListener, state: Arc<State>, function: St
 }
 
 async fn next_invocation(Shared(context): Shared<Context>) -> Response {
-    let mut queue = context.state.queue.lock().await;
-    context.state.runtime_waits();
-    let Some(invocation) = queue.recv().await else {
+    let poll = context.state.runtime_waits();
+    // Polls that wait together are served in turn.
+    let Some(invocation) = context.state.queue.lock().await.recv().await else {
         return refused(StatusCode::GONE, "Runtime.Ended", "the sandbox is ending");
     };
-    context.state.runtime_works();
+    context.state.runtime_works(poll);
     let headers = [
         ("Content-Type", "application/json".to_owned()),
         ("Lambda-Runtime-Aws-Request-Id", invocation.request_id),

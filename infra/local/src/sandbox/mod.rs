@@ -1,10 +1,12 @@
-//! One sandbox: a function's process behind its own Runtime API, frozen between invocations.
+//! One sandbox: a function's process behind its own Runtime API, frozen between invocations. One that takes several invocations at once, as
+//! of Lambda Managed Instances ([`Program::concurrency`]), is never frozen, and its function's timeout is not enforced.
 //!
 //! What Lambda documents is followed: <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>. The sandbox is frozen
 //! (SIGSTOP to the whole process group) once the runtime and every registered extension ask for the next event, and thawed (SIGCONT) before
 //! the next one is handed out. What a stop by signal does not show: a frozen micro-VM also stops the kernel's TCP timers and, it is said,
 //! the monotonic clock; here both run on.
 
+mod activity;
 mod api;
 mod extensions;
 mod invocation;
@@ -25,14 +27,15 @@ use tokio::sync::oneshot;
 
 use crate::guard::Guard;
 use crate::invoke::{FunctionError, FunctionErrorKind, Outcome};
+use activity::{Phase, Standing};
 pub(crate) use invocation::error_payload;
 pub use invocation::{FUNCTION_ERROR_EXIT, FUNCTION_ERROR_TIMEOUT, PAYLOAD_LIMIT_BYTES};
 use invocation::{Invocation, new_request_id};
 pub use logs::{LogLine, LogSink};
 use process::Process;
-pub use process::Program;
+pub use process::{MAX_CONCURRENCY, Program};
 pub use report::{Condition, SandboxReport};
-use state::{Phase, State};
+use state::State;
 
 /// How long init may take before the sandbox is given up.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib>
@@ -46,6 +49,7 @@ const REAP_LIMIT: Duration = Duration::from_secs(5);
 pub struct Sandbox {
     function: String,
     timeout: Duration,
+    concurrency: usize,
     process: Process,
     state: Arc<State>,
 }
@@ -58,21 +62,22 @@ impl Sandbox {
     pub async fn start(program: &Program, guard: &Guard, logs: &LogSink) -> anyhow::Result<Arc<Self>> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port for a sandbox's Runtime API")?;
         let runtime_api = listener.local_addr().context("no port for a sandbox's Runtime API")?;
-        let state = Arc::new(State::new());
+        let concurrency = program.concurrency();
+        let state = Arc::new(State::new(concurrency));
         let process = Process::spawn(program, runtime_api, guard, logs, Arc::clone(&state))?;
         state.attach(process.pid());
         tokio::spawn(api::serve(listener, Arc::clone(&state), program.function.clone()));
-        Ok(Arc::new(Self { function: program.function.clone(), timeout: program.timeout, process, state }))
+        Ok(Arc::new(Self { function: program.function.clone(), timeout: program.timeout, concurrency, process, state }))
     }
 
-    /// Takes the sandbox for one invocation, if it is free.
+    /// Takes a place of the sandbox for one invocation, if one is free.
     #[must_use]
     pub fn reserve(&self) -> bool {
         self.state.reserve()
     }
 
     /// Runs one invocation on a sandbox that was [`reserve`](Self::reserve)d. The process is killed where it, or an extension after the
-    /// answer, passes the function's timeout.
+    /// answer, passes the function's timeout, if it takes one invocation at a time.
     ///
     /// # Cancel safety
     /// Dropping the future abandons the invocation: nobody enforces its timeout then. Run it in a task of its own.
@@ -91,29 +96,29 @@ impl Sandbox {
     async fn deliver(self: &Arc<Self>, request_id: &str, payload: Bytes) -> Result<Bytes, FunctionError> {
         let (reply, answer) = oneshot::channel();
         let ends = tokio::time::Instant::now() + self.timeout;
-        self.state.begin(Invocation::new(&self.function, request_id, payload, self.timeout), reply);
-        match tokio::time::timeout_at(ends, answer).await {
-            Ok(Ok(result)) => {
-                tokio::spawn(Arc::clone(self).end_unsettled(ends));
-                result
-            }
-            // The sender is gone: the process ended with the invocation in its hands.
-            Ok(Err(_)) => Err(self.state.exit_error(request_id)),
-            Err(_) => {
-                let text = format!("RequestId: {request_id} Error: Task timed out after {:.2} seconds", self.timeout.as_secs_f64());
-                Err(FunctionError::unhandled(error_payload(FUNCTION_ERROR_TIMEOUT, &text)))
-            }
+        let number = self.state.begin(Invocation::new(&self.function, request_id, payload, self.timeout), reply);
+        // The sender is gone where the process ended with the invocation in its hands.
+        let answered = async { answer.await.unwrap_or_else(|_| Err(self.state.exit_error(request_id))) };
+        if self.concurrency > 1 {
+            return answered.await;
         }
+        let Ok(result) = tokio::time::timeout_at(ends, answered).await else {
+            let text = format!("RequestId: {request_id} Error: Task timed out after {:.2} seconds", self.timeout.as_secs_f64());
+            return Err(FunctionError::unhandled(error_payload(FUNCTION_ERROR_TIMEOUT, &text)));
+        };
+        tokio::spawn(Arc::clone(self).end_unsettled(number, ends));
+        result
     }
 
     /// The timeout also bounds what goes on after the answer, until everything waits for the next event.
-    async fn end_unsettled(self: Arc<Self>, ends: tokio::time::Instant) {
-        if !self.settled(ends.saturating_duration_since(tokio::time::Instant::now())).await {
+    async fn end_unsettled(self: Arc<Self>, number: u64, ends: tokio::time::Instant) {
+        let settled = |standing: Standing| matches!(standing.phase, Phase::Idle | Phase::Ended) || standing.invocations > number;
+        if !self.state.reached(ends.saturating_duration_since(tokio::time::Instant::now()), settled).await {
             self.kill().await;
         }
     }
 
-    /// Closes the sandbox if it has been frozen and free since before `since`; then nobody can reserve it any more.
+    /// Closes the sandbox if it has been idle since before `since`; then nobody can reserve it any more.
     #[must_use]
     pub fn close_if_idle(&self, since: Instant) -> bool {
         self.state.close_if_idle(since)
@@ -155,15 +160,15 @@ impl Sandbox {
         self.state.is_closed()
     }
 
-    /// Whether it has answered and does not wait for the next event yet.
+    /// Whether a place is about to be free: an invocation was answered, and its worker does not wait for the next event yet.
     #[must_use]
     pub fn is_settling(&self) -> bool {
         self.state.is_settling()
     }
 
-    /// Waits until the sandbox is frozen or gone; false where it is still running after `limit`.
+    /// Waits until it is known whether a place is free; false where that takes longer than `limit`.
     pub async fn settled(&self, limit: Duration) -> bool {
-        self.state.reached(limit, |phase| matches!(phase, Phase::Idle | Phase::Ended)).await
+        self.state.reached(limit, |standing| !standing.settling).await
     }
 
     /// What it is doing now.

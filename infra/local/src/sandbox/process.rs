@@ -31,6 +31,18 @@ pub struct Program {
     pub environment: BTreeMap<String, String>,
 }
 
+/// How many invocations a sandbox takes at once on Lambda Managed Instances.
+pub const MAX_CONCURRENCY: &str = "AWS_LAMBDA_MAX_CONCURRENCY";
+
+impl Program {
+    /// How many invocations one sandbox takes at once: what its environment says in [`MAX_CONCURRENCY`], or one. A value that is no such
+    /// number is for the function to complain of, in init.
+    #[must_use]
+    pub fn concurrency(&self) -> usize {
+        self.environment.get(MAX_CONCURRENCY).and_then(|value| value.parse().ok()).unwrap_or(1).max(1)
+    }
+}
+
 /// The leader of a process group of its own, so that a Ctrl-C in the terminal reaches only the local cloud and a freeze stops children too.
 pub(super) struct Process {
     group: Pid,
@@ -100,13 +112,14 @@ fn describe(status: ExitStatus) -> String {
 /// The variables that Lambda reserves and sets.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime>
 fn lambda_environment(program: &Program, runtime_api: SocketAddr) -> BTreeMap<&'static str, String> {
+    let initialization = if program.concurrency() > 1 { "lambda-managed-instances" } else { "on-demand" };
     let directory = program.executable.parent().map(|path| path.display().to_string()).unwrap_or_default();
     BTreeMap::from([
         ("AWS_LAMBDA_RUNTIME_API", runtime_api.to_string()),
         ("AWS_LAMBDA_FUNCTION_NAME", program.function.clone()),
         ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".to_owned()),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", program.memory_mb.to_string()),
-        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".to_owned()),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE", initialization.to_owned()),
         ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{}", program.function)),
         ("AWS_LAMBDA_LOG_STREAM_NAME", format!("local/[$LATEST]{}", uuid::Uuid::new_v4().simple())),
         ("AWS_LAMBDA_LOG_FORMAT", "JSON".to_owned()),

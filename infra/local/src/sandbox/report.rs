@@ -12,6 +12,8 @@ pub enum Condition {
     Warm,
     /// It waits for the next invocation, stopped.
     Frozen,
+    /// It waits for invocations and runs on, since it takes several at once.
+    Idle,
     /// Its process is gone.
     Ended,
 }
@@ -23,9 +25,9 @@ pub struct SandboxReport {
     pub function: String,
     /// Its process.
     pub pid: i32,
-    /// Cold, warm, frozen or ended.
+    /// Cold, warm, frozen, idle or ended.
     pub condition: Condition,
-    /// How many invocations it took, the running one included.
+    /// How many invocations it took, those under way included.
     pub invocations: u64,
     /// How often it was thawed.
     pub thaws: u64,

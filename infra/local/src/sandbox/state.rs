@@ -1,31 +1,16 @@
-//! What a sandbox is doing: from init over idle and busy to its end, and when it is frozen.
+//! What happens to a sandbox: from init over idle and busy to its end.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use nix::sys::signal::Signal;
 use tokio::sync::{mpsc, watch};
 
+use super::activity::{Activity, Phase, Standing};
 use super::extensions::{Extension, ExtensionEvent, ExtensionQueue};
 use super::invocation::{FUNCTION_ERROR_EXIT, FUNCTION_ERROR_TIMEOUT, Invocation, Reply, epoch_ms, error_payload};
-use super::process::signal_group;
 use super::report::{Condition, SandboxReport};
 use crate::invoke::FunctionError;
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// The process runs; the runtime has not asked for an event yet.
-    #[default]
-    Init,
-    /// Everything waits for the next event: frozen.
-    Idle,
-    /// An invocation is under way, or an extension still works after it.
-    Busy,
-    /// The process is gone.
-    Ended,
-}
 
 /// Why init did not end well; it still lacks the request id that the caller's error names.
 pub(super) struct InitError {
@@ -42,57 +27,43 @@ impl InitError {
 }
 
 pub(super) struct State {
-    inner: Mutex<Inner>,
-    phase: watch::Sender<Phase>,
+    inner: Mutex<Activity>,
+    standing: watch::Sender<Standing>,
     events: mpsc::UnboundedSender<Invocation>,
     /// Where the runtime's `next` takes its event from.
     pub(super) queue: tokio::sync::Mutex<mpsc::UnboundedReceiver<Invocation>>,
 }
 
-#[derive(Default)]
-struct Inner {
-    pid: Option<i32>,
-    phase: Phase,
-    reserved: bool,
-    closed: bool,
-    frozen: bool,
-    runtime_waits: bool,
-    current: Option<(String, Reply)>,
-    extensions: HashMap<String, Extension>,
-    init_error: Option<Bytes>,
-    exit: Option<String>,
-    idle_since: Option<Instant>,
-    invocations: u64,
-    thaws: u64,
-}
+/// The runtime waits for its next event until this is dropped.
+pub(super) struct Poll<'a>(&'a State);
 
-impl Inner {
-    fn thaw(&mut self) {
-        if let (true, Some(pid)) = (self.frozen, self.pid) {
-            signal_group(pid, Signal::SIGCONT);
-            self.frozen = false;
-            self.thaws += 1;
-        }
+impl Drop for Poll<'_> {
+    fn drop(&mut self) {
+        self.0.change(|inner| inner.polls -= 1);
     }
 }
 
 impl State {
-    pub(super) fn new() -> Self {
+    /// A sandbox in init that takes `places` invocations at once.
+    pub(super) fn new(places: usize) -> Self {
         let (events, queue) = mpsc::unbounded_channel();
         // A sandbox is started because of an invocation, which has it from the first moment.
-        let inner = Inner { reserved: true, ..Inner::default() };
-        Self { inner: Mutex::new(inner), phase: watch::Sender::new(Phase::Init), events, queue: tokio::sync::Mutex::new(queue) }
+        let inner = Activity { places, reserved: 1, ..Activity::default() };
+        let standing = watch::Sender::new(inner.standing());
+        Self { inner: Mutex::new(inner), standing, events, queue: tokio::sync::Mutex::new(queue) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, Activity> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enter(&self, inner: &mut Inner, phase: Phase) {
-        if inner.phase != Phase::Ended {
-            inner.phase = phase;
-            self.phase.send_replace(phase);
-        }
+    /// Changes something, and tells those who wait for it.
+    fn change<T>(&self, change: impl FnOnce(&mut Activity) -> T) -> T {
+        let mut inner = self.lock();
+        let result = change(&mut inner);
+        let now = inner.standing();
+        self.standing.send_if_modified(|standing| std::mem::replace(standing, now) != now);
+        result
     }
 
     pub(super) fn attach(&self, pid: i32) {
@@ -100,58 +71,62 @@ impl State {
     }
 
     pub(super) fn reserve(&self) -> bool {
-        let mut inner = self.lock();
-        let free = !inner.reserved && !inner.closed && inner.phase == Phase::Idle;
-        inner.reserved |= free;
-        free
+        self.change(|inner| {
+            let free = inner.free() > 0;
+            inner.reserved += usize::from(free);
+            free
+        })
     }
 
     /// Hands an invocation to the runtime, and its event to every extension that wants it. Where the process is gone the reply is dropped.
-    pub(super) fn begin(&self, invocation: Invocation, reply: Reply) {
-        let mut inner = self.lock();
-        if inner.phase == Phase::Ended {
-            return;
-        }
-        inner.thaw();
-        inner.invocations += 1;
-        inner.idle_since = None;
-        inner.runtime_waits = false;
-        inner.current = Some((invocation.request_id.clone(), reply));
-        let event = ExtensionEvent::invoke(&invocation);
-        for extension in inner.extensions.values_mut() {
-            extension.deliver(&event);
-        }
-        self.enter(&mut inner, Phase::Busy);
-        // The receiver lives as long as this state.
-        drop(self.events.send(invocation));
+    /// Tells how many invocations there were with this one.
+    pub(super) fn begin(&self, invocation: Invocation, reply: Reply) -> u64 {
+        self.change(|inner| {
+            if inner.phase == Phase::Ended {
+                return inner.invocations;
+            }
+            inner.thaw();
+            inner.phase = Phase::Busy;
+            inner.invocations += 1;
+            inner.idle_since = None;
+            inner.reserved -= 1;
+            inner.queued += 1;
+            inner.running.insert(invocation.request_id.clone(), reply);
+            let event = ExtensionEvent::invoke(&invocation);
+            for extension in inner.extensions.values_mut() {
+                extension.deliver(&event);
+            }
+            // The receiver lives as long as this state.
+            drop(self.events.send(invocation));
+            inner.invocations
+        })
     }
 
     /// The runtime asks for its next event.
-    pub(super) fn runtime_waits(&self) {
-        let mut inner = self.lock();
-        inner.runtime_waits = true;
-        self.settle(&mut inner);
+    pub(super) fn runtime_waits(&self) -> Poll<'_> {
+        self.change(|inner| {
+            inner.polls += 1;
+            inner.settle();
+        });
+        Poll(self)
     }
 
     /// The runtime was given its event.
-    pub(super) fn runtime_works(&self) {
-        self.lock().runtime_waits = false;
+    pub(super) fn runtime_works(&self, poll: Poll<'_>) {
+        // Both at once: in between a place would seem free.
+        std::mem::forget(poll);
+        self.change(|inner| {
+            inner.polls -= 1;
+            inner.queued -= 1;
+        });
     }
 
     /// The runtime answers. False where it has no invocation of that id.
     pub(super) fn answer(&self, request_id: &str, result: Result<Bytes, FunctionError>) -> bool {
-        let mut inner = self.lock();
-        match inner.current.take() {
-            Some((current, reply)) if current == request_id => {
-                // The caller may have given up at the timeout.
-                drop(reply.send(result));
-                true
-            }
-            other => {
-                inner.current = other;
-                false
-            }
-        }
+        let Some(reply) = self.change(|inner| inner.running.remove(request_id)) else { return false };
+        // The caller may have given up at the timeout.
+        drop(reply.send(result));
+        true
     }
 
     /// An error document of init; afterwards an invocation's own answer counts.
@@ -165,7 +140,7 @@ impl State {
     /// Registers an extension; false once init is over, as Lambda refuses it then.
     pub(super) fn register(&self, id: &str, extension: Extension) -> bool {
         let mut inner = self.lock();
-        let open = inner.phase == Phase::Init && !inner.runtime_waits;
+        let open = inner.phase == Phase::Init && inner.polls == 0;
         if open {
             inner.extensions.insert(id.to_owned(), extension);
         }
@@ -178,10 +153,11 @@ impl State {
 
     /// An extension asks for its next event: where that comes from, or None for one that is not registered.
     pub(super) fn extension_waits(&self, id: &str) -> Option<ExtensionQueue> {
-        let mut inner = self.lock();
-        let queue = inner.extensions.get_mut(id)?.ask();
-        self.settle(&mut inner);
-        Some(queue)
+        self.change(|inner| {
+            let queue = inner.extensions.get_mut(id)?.ask();
+            inner.settle();
+            Some(queue)
+        })
     }
 
     /// An extension was given its event.
@@ -189,22 +165,6 @@ impl State {
         if let Some(extension) = self.lock().extensions.get_mut(id) {
             extension.given();
         }
-    }
-
-    /// Freezes, once the runtime and all extensions wait and no invocation is under way.
-    fn settle(&self, inner: &mut Inner) {
-        let working = inner.phase == Phase::Idle || inner.phase == Phase::Ended || inner.current.is_some();
-        if working || inner.closed || !inner.runtime_waits || !inner.extensions.values().all(Extension::waits) {
-            return;
-        }
-        // After init the sandbox belongs to the invocation for which it was started, and goes on to it at once.
-        if let (Phase::Busy, Some(pid)) = (inner.phase, inner.pid) {
-            signal_group(pid, Signal::SIGSTOP);
-            inner.frozen = true;
-            inner.reserved = false;
-        }
-        inner.idle_since = Some(Instant::now());
-        self.enter(inner, Phase::Idle);
     }
 
     pub(super) fn thaw(&self) {
@@ -221,7 +181,7 @@ impl State {
     }
 
     pub(super) fn close(&self) {
-        self.lock().closed = true;
+        self.change(|inner| inner.closed = true);
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -229,25 +189,26 @@ impl State {
     }
 
     pub(super) fn is_settling(&self) -> bool {
-        let inner = self.lock();
-        inner.phase == Phase::Busy && inner.current.is_none() && !inner.closed
+        self.standing.borrow().settling
     }
 
     pub(super) fn close_if_idle(&self, since: Instant) -> bool {
-        let mut inner = self.lock();
-        let idle = !inner.reserved && !inner.closed && inner.idle_since.is_some_and(|idle| idle <= since);
-        inner.closed |= idle;
-        idle
+        self.change(|inner| {
+            let idle = inner.reserved == 0 && !inner.closed && inner.idle_since.is_some_and(|idle| idle <= since);
+            inner.closed |= idle;
+            idle
+        })
     }
 
     /// The process is gone. Whoever waits for its answer learns it by the dropped sender.
     pub(super) fn end(&self, how: &str) {
-        let mut inner = self.lock();
-        inner.closed = true;
-        inner.frozen = false;
-        inner.exit = Some(how.to_owned());
-        inner.current = None;
-        self.enter(&mut inner, Phase::Ended);
+        self.change(|inner| {
+            inner.phase = Phase::Ended;
+            inner.closed = true;
+            inner.frozen = false;
+            inner.exit = Some(how.to_owned());
+            inner.running.clear();
+        });
     }
 
     pub(super) fn exit_error(&self, request_id: &str) -> FunctionError {
@@ -262,7 +223,7 @@ impl State {
 
     /// Waits until init is over.
     pub(super) async fn initialised(&self, limit: Duration) -> Result<(), InitError> {
-        if !self.reached(limit, |phase| phase != Phase::Init).await {
+        if !self.reached(limit, |standing| standing.phase != Phase::Init).await {
             let message = format!("Init timed out after {:.2} seconds", limit.as_secs_f64());
             return Err(InitError { kind: FUNCTION_ERROR_TIMEOUT, message, payload: None });
         }
@@ -276,17 +237,18 @@ impl State {
     /// Waits until the process is gone, however long that takes.
     pub(super) async fn gone(&self) {
         // The sender lives as long as this state, so the wait cannot fail.
-        drop(self.phase.subscribe().wait_for(|phase| *phase == Phase::Ended).await);
+        drop(self.standing.subscribe().wait_for(|standing| standing.phase == Phase::Ended).await);
     }
 
     /// Waits until the process is gone; false where it is not within `limit`.
     pub(super) async fn ended(&self, limit: Duration) -> bool {
-        self.reached(limit, |phase| phase == Phase::Ended).await
+        self.reached(limit, |standing| standing.phase == Phase::Ended).await
     }
 
-    pub(super) async fn reached(&self, limit: Duration, condition: impl Fn(Phase) -> bool) -> bool {
-        let mut phase = self.phase.subscribe();
-        matches!(tokio::time::timeout(limit, phase.wait_for(|phase| condition(*phase))).await, Ok(Ok(_)))
+    /// Waits until something holds; false where it does not within `limit`.
+    pub(super) async fn reached(&self, limit: Duration, condition: impl Fn(Standing) -> bool) -> bool {
+        let mut standing = self.standing.subscribe();
+        matches!(tokio::time::timeout(limit, standing.wait_for(|standing| condition(*standing))).await, Ok(Ok(_)))
     }
 
     pub(super) fn report(&self, function: &str) -> SandboxReport {
@@ -294,6 +256,7 @@ impl State {
         let condition = match inner.phase {
             Phase::Ended => Condition::Ended,
             _ if inner.frozen => Condition::Frozen,
+            Phase::Idle if inner.reserved == 0 => Condition::Idle,
             _ if inner.invocations > 1 => Condition::Warm,
             _ => Condition::Cold,
         };

@@ -1,6 +1,8 @@
 //! `AWS::Serverless::Function`.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
@@ -51,6 +53,7 @@ fn function(resolver: &Resolver, resource: &Resource) -> Result<Function> {
         memory_mb: number(resolver, resource, "MemorySize")?.unwrap_or(DEFAULT_MEMORY_MB),
         timeout_ms: number::<u64>(resolver, resource, "Timeout")?.unwrap_or(DEFAULT_TIMEOUT_S).saturating_mul(1000),
         reserved_concurrency: number(resolver, resource, "ReservedConcurrentExecutions")?,
+        sandbox_concurrency: sandbox_concurrency(resolver, resource)?,
         environment: environment(resolver, resource)?,
     })
 }
@@ -65,14 +68,30 @@ fn binary(resolver: &Resolver, resource: &Resource) -> Result<String> {
     Ok(name.as_text(&format!("Binary of {id}"))?.to_owned())
 }
 
-fn number<N: FromStr>(resolver: &Resolver, resource: &Resource, property: &str) -> Result<Option<N>> {
+fn number<N: FromStr<Err: Display>>(resolver: &Resolver, resource: &Resource, property: &str) -> Result<Option<N>> {
     let Some(node) = resource.property(resolver, property)? else { return Ok(None) };
-    let what = format!("{property} of {}", resource.logical_id);
-    let text = node.as_text(&what)?;
+    whole_number(&node, &format!("{property} of {}", resource.logical_id)).map(Some)
+}
+
+fn whole_number<N: FromStr<Err: Display>>(node: &Node, what: &str) -> Result<N> {
+    let text = node.as_text(what)?;
     match text.parse() {
-        Ok(number) => Ok(Some(number)),
-        Err(_) => bail!("line {}: {what} must be a whole number, not {text}", node.line),
+        Ok(number) => Ok(number),
+        Err(error) => bail!("line {}: {what} must be a whole number, not {text}: {error}", node.line),
     }
+}
+
+/// Of a function on Lambda Managed Instances. SAM's name for it; its sibling `Arn` names a resource that is not the local cloud's concern, so
+/// the rest of the mapping is not resolved.
+fn sandbox_concurrency(resolver: &Resolver, resource: &Resource) -> Result<Option<NonZeroU32>> {
+    let what = format!("PerExecutionEnvironmentMaxConcurrency of {}", resource.logical_id);
+    let config = match resource.properties.get("CapacityProviderConfig") {
+        Some(config) if config.intrinsic().is_some() => resource.property(resolver, "CapacityProviderConfig")?,
+        config => config.cloned(),
+    };
+    let Some(node) = config.as_ref().and_then(|config| config.get("PerExecutionEnvironmentMaxConcurrency")) else { return Ok(None) };
+    let Some(node) = resolver.resolve(node).with_context(|| what.clone())? else { return Ok(None) };
+    whole_number(&node, &what).map(Some)
 }
 
 fn environment(resolver: &Resolver, resource: &Resource) -> Result<BTreeMap<String, String>> {

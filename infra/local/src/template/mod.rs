@@ -17,6 +17,7 @@ mod tests;
 mod yaml;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -46,6 +47,9 @@ pub struct Function {
     pub timeout_ms: u64,
     /// `ReservedConcurrentExecutions`: the most environments that may run at once.
     pub reserved_concurrency: Option<u32>,
+    /// `CapacityProviderConfig.PerExecutionEnvironmentMaxConcurrency`: how many invocations one environment takes at once on Lambda Managed
+    /// Instances. Where the template says nothing Lambda chooses a number by the runtime, which the local cloud does not know.
+    pub sandbox_concurrency: Option<NonZeroU32>,
     /// `Environment.Variables` with those of `Globals`, as the function would find them. Empty values are kept.
     pub environment: BTreeMap<String, String>,
 }

@@ -32,6 +32,25 @@ fn a_function_that_says_nothing_has_the_defaults_of_lambda() {
 }
 
 #[test]
+fn a_function_on_managed_instances_says_how_many_invocations_a_sandbox_takes_at_once() {
+    let concurrency = |properties: &str| {
+        let text = format!("Parameters: {{N: {{Type: Number, Default: 8}}}}\nConditions: {{Managed: !Equals [a, a]}}\n{}", function(properties));
+        parse(&text, &[]).map(|template| template.functions[0].sandbox_concurrency.map(std::num::NonZeroU32::get))
+    };
+    let config = "CapacityProviderConfig:\n  Arn: !GetAtt Provider.Arn\n  PerExecutionEnvironmentMaxConcurrency: ";
+    assert_eq!(concurrency(&format!("{config}4")).unwrap(), Some(4));
+    assert_eq!(concurrency(&format!("{config}!Ref N")).unwrap(), Some(8));
+    assert_eq!(concurrency(&format!("{config}!If [Managed, 2, 3]")).unwrap(), Some(2));
+    assert_eq!(concurrency("CapacityProviderConfig: {Arn: x}").unwrap(), None);
+    let whole = "CapacityProviderConfig: !If [Managed, {Arn: x, PerExecutionEnvironmentMaxConcurrency: 5}, !Ref AWS::NoValue]";
+    assert_eq!(concurrency(whole).unwrap(), Some(5));
+    for wrong in ["0", "many", "-1"] {
+        let error = format!("{:#}", concurrency(&format!("{config}{wrong}")).unwrap_err());
+        assert!(error.contains("PerExecutionEnvironmentMaxConcurrency of F must be a whole number"), "{error}");
+    }
+}
+
+#[test]
 fn a_function_whose_condition_does_not_hold_is_not_there_nor_are_its_routes() {
     let text = "
 Parameters: {Reset: {Type: String, Default: 'false', AllowedValues: ['true', 'false']}}
