@@ -10,7 +10,6 @@ use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse
 use aws_lambda_events::encodings::Body;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use crate::config::Config;
 use crate::deadline::Deadline;
@@ -26,18 +25,18 @@ pub struct Request {
 }
 
 impl Request {
-    /// Reads an event.
+    /// Reads the event of an invocation that Lambda will kill at `killed_at_ms` (milliseconds since the Unix epoch).
     ///
     /// # Errors
     /// [`Error::Malformed`] where the event is not an HTTP API request in payload format 2.0.
-    pub(crate) fn from_event(event: &RawValue, context: &lambda_runtime::Context, config: &Config) -> Result<Self, Error> {
-        let event: ApiGatewayV2httpRequest = serde_json::from_str(event.get())
+    pub(crate) fn from_event(event: &[u8], request_id: &str, killed_at_ms: u64, config: &Config) -> Result<Self, Error> {
+        let event: ApiGatewayV2httpRequest = serde_json::from_slice(event)
             .map_err(|error| Error::malformed(format!("the event is not an HTTP API request in payload format 2.0: {error}")))?;
         if event.version.as_deref() != Some("2.0") {
             return Err(Error::malformed("the event is not an HTTP API request in payload format 2.0: its version is not \"2.0\""));
         }
-        let deadline = Deadline::of_invocation(context.deadline, config.budget, config.reserve, SystemTime::now(), Instant::now());
-        Ok(Self { event, deadline, request_id: context.request_id.clone() })
+        let deadline = Deadline::of_invocation(killed_at_ms, config.budget, config.reserve, SystemTime::now(), Instant::now());
+        Ok(Self { event, deadline, request_id: request_id.to_owned() })
     }
 
     /// The method.

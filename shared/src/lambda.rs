@@ -1,28 +1,41 @@
 //! The life of a function: init, invocations, shutdown.
+//!
+//! A sandbox takes one invocation at a time and is frozen in between. On Lambda Managed Instances it takes `AWS_LAMBDA_MAX_CONCURRENCY` at a
+//! time, is never frozen, and Lambda does not enforce the function's timeout; the answer leaves by it all the same. The code is one for
+//! both: as many workers as there may be invocations at once, over one [`Db`] that keeps as many connections.
+//!
+//! At its end Lambda sends SIGTERM, because an internal extension is registered: then no worker asks for more, invocations under way have
+//! 300 ms to end, and the idle connections are closed politely. Invocations leave nothing behind: resident memory does not grow with their
+//! number (`cargo test-soak`), and none of them changes the environment, so the trace id stands only in the Runtime API's header.
+
+mod run;
+mod runtime_api;
+mod shutdown;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aws_lambda_events::apigw::ApiGatewayV2httpResponse;
-use lambda_runtime::{Diagnostic, LambdaEvent, service_fn, spawn_graceful_shutdown_handler};
-use serde_json::value::RawValue;
-use tracing::Instrument;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::config::Config;
 use crate::db::Db;
 use crate::error::Error;
 use crate::http::{Request, Response};
 use crate::{problem, telemetry};
+use runtime_api::{ErrorDocument, Invocation, RuntimeApi};
+use shutdown::Shutdown;
 
-/// Runs a function until Lambda ends the sandbox. `handler` is called once per request; the clones of [`Db`] that it gets share one
-/// connection.
+/// Runs a function until Lambda ends the sandbox. `handler` is called once per request, on Lambda Managed Instances from several threads;
+/// the clones of [`Db`] that it gets share the sandbox's connections. One that panics fails its own request: Lambda's error document goes to
+/// the caller, the sandbox goes on, and its connection is replaced.
 ///
 /// It needs nothing but the variables of [`crate::config`] and those that any Runtime API sets. A bad variable, or a Runtime API that
 /// breaks off, ends the process with a line that says why.
 pub fn serve<H, F>(handler: H) -> ExitCode
 where
-    H: Fn(Request, Db) -> F + 'static,
-    F: Future<Output = Result<Response, Error>> + 'static,
+    H: Fn(Request, Db) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<Response, Error>> + Send + 'static,
 {
     telemetry::init();
     let config = match Config::from_env() {
@@ -32,61 +45,83 @@ where
             return ExitCode::FAILURE;
         }
     };
-    // One invocation at a time, so one thread.
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    // Beside the workers the extension polls.
+    let api = match RuntimeApi::from_env(config.concurrency + 1) {
+        Ok(api) => Arc::new(api),
+        Err(error) => {
+            tracing::error!("the environment is wrong: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let runtime = match runtime(config.concurrency) {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "the async runtime did not start");
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(handler, config)) {
+    let ended = runtime.block_on(run(handler, config, api));
+    // What still waits, for the name of a host perhaps, must not hold up the end.
+    runtime.shutdown_background();
+    ended
+}
+
+/// One invocation at a time needs no more than one thread.
+fn runtime(concurrency: usize) -> std::io::Result<Runtime> {
+    let mut builder = if concurrency > 1 { Builder::new_multi_thread() } else { Builder::new_current_thread() };
+    builder.enable_all().build()
+}
+
+async fn run<H, F>(handler: H, config: Config, api: Arc<RuntimeApi>) -> ExitCode
+where
+    H: Fn(Request, Db) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<Response, Error>> + Send + 'static,
+{
+    if config.database.tls == crate::config::Tls::Disable && !config.database.is_loopback() {
+        tracing::warn!("DB_TLS is disable and the database is not on this machine: its traffic can be read");
+    }
+    let mut shutdown = match Shutdown::announced(&api).await {
+        Ok(shutdown) => shutdown,
+        Err(error) => {
+            tracing::error!(%error, "the signals before the end cannot be caught");
+            return ExitCode::FAILURE;
+        }
+    };
+    let application = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|_| "thaw".to_owned());
+    let concurrency = config.concurrency;
+    let db = Db::new(config, application);
+    if db.config().warm_in_init {
+        db.warm().await;
+    }
+    let handler = Arc::new(handler);
+    let invoke = {
+        let db = db.clone();
+        move |invocation| answer(invocation, Arc::clone(&handler), db.clone())
+    };
+    let ended = run::run(api, concurrency, invoke, shutdown.signalled()).await;
+    db.close().await;
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(%error, "the Runtime API broke off");
+            tracing::error!("{error}");
             ExitCode::FAILURE
         }
     }
 }
 
-async fn run<H, F>(handler: H, config: Config) -> Result<(), lambda_runtime::Error>
-where
-    H: Fn(Request, Db) -> F,
-    F: Future<Output = Result<Response, Error>>,
-{
-    if config.database.tls == crate::config::Tls::Disable && !config.database.is_loopback() {
-        tracing::warn!("DB_TLS is disable and the database is not on this machine: its traffic can be read");
-    }
-    let application = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|_| "thaw".to_owned());
-    let db = Db::new(config, application);
-    let closing = db.clone();
-    // Registers an internal extension: without one Lambda sends no SIGTERM, and the session would stay on the server.
-    spawn_graceful_shutdown_handler(move || async move { closing.close().await }).await;
-    if db.config().warm_in_init {
-        db.warm().await;
-    }
-    let invoke = |event: LambdaEvent<Box<RawValue>>| {
-        let span = tracing::info_span!("invocation", request_id = %event.context.request_id);
-        let (handler, db) = (&handler, db.clone());
-        async move { Ok::<_, Diagnostic>(answer(event, handler, db).await) }.instrument(span)
-    };
-    // The runtime without its TracingLayer, which would open a second span with the same id.
-    lambda_runtime::Runtime::new(service_fn(invoke)).run().await
-}
-
 /// One invocation: request in, response out, one log line.
-async fn answer<H, F>(event: LambdaEvent<Box<RawValue>>, handler: H, db: Db) -> ApiGatewayV2httpResponse
+async fn answer<H, F>(invocation: Invocation, handler: Arc<H>, db: Db) -> Result<Vec<u8>, ErrorDocument>
 where
     H: Fn(Request, Db) -> F,
     F: Future<Output = Result<Response, Error>>,
 {
     let began = Instant::now();
-    let request_id = event.context.request_id.clone();
-    let (what, result) = match Request::from_event(&event.payload, &event.context, db.config()) {
+    let request_id = invocation.id.request_id;
+    let (what, result) = match Request::from_event(&invocation.event, &request_id, invocation.deadline_ms, db.config()) {
         Err(error) => (String::new(), Err(error)),
         Ok(request) => {
             let what = format!("{} {}", request.method(), request.path());
-            (what, in_time(request, handler, db).await)
+            (what, in_time(request, &*handler, db).await)
         }
     };
     let duration_ms = milliseconds(began.elapsed());
@@ -100,7 +135,8 @@ where
             problem::response(&error, &request_id)
         }
     };
-    response.into_event()
+    serde_json::to_vec(&response.into_event())
+        .map_err(|error| ErrorDocument { kind: "Function.ResponseNotJson", message: format!("the response could not be written as JSON: {error}") })
 }
 
 /// The handler, but never past the time by which the answer has to leave.

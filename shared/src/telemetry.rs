@@ -5,7 +5,8 @@
 
 use tracing::level_filters::LevelFilter;
 
-/// Starts logging at the level of `AWS_LAMBDA_LOG_LEVEL`, or INFO. A second call does nothing.
+/// Starts logging at the level of `AWS_LAMBDA_LOG_LEVEL`, or INFO. A second call does nothing. Panics are logged like any failure: one
+/// line, under the id of the request.
 pub fn init() {
     let level = level(std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().as_deref());
     let started = tracing_subscriber::fmt()
@@ -18,6 +19,10 @@ pub fn init() {
         .try_init();
     // Only a subscriber that is there already makes this fail, and then lines are not lost.
     drop(started);
+    std::panic::set_hook(Box::new(|panic| {
+        let location = panic.location().map(ToString::to_string);
+        tracing::error!(location, "panicked: {}", panic.payload_as_str().unwrap_or("without words"));
+    }));
 }
 
 /// Lambda's level names are those of `tracing` in capitals, and FATAL.

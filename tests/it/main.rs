@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod behind_proxy;
+mod bench;
 mod command_line;
 mod connection;
 mod constraints;

@@ -2,75 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use local::cloud::{Cloud, Settings};
-use local::guard::Guard;
+use local::cloud::Settings;
 use local::invoke::{FunctionErrorKind, Invoke as _, InvokeError};
-use local::sandbox::{Condition, FUNCTION_ERROR_EXIT, FUNCTION_ERROR_TIMEOUT, PAYLOAD_LIMIT_BYTES, Program, SandboxReport};
-use serde_json::{Value, json};
+use local::sandbox::{Condition, FUNCTION_ERROR_EXIT, FUNCTION_ERROR_TIMEOUT, PAYLOAD_LIMIT_BYTES, Program};
+use serde_json::json;
 use tests::{is_alive, is_stopped};
 
-/// A cloud with the scripted function alone.
-struct Bench {
-    cloud: Arc<Cloud>,
-    lines: Arc<Mutex<Vec<String>>>,
-    _guard: Guard,
-}
-
-fn settings(sandboxes: usize) -> Settings {
-    Settings { sandboxes_per_function: sandboxes, settle_limit: Duration::from_secs(10), ..Settings::default() }
-}
-
-impl Bench {
-    fn new(timeout: Duration, settings: &Settings, variables: &[(&str, &str)]) -> Self {
-        let program = Program {
-            function: "scripted".into(),
-            executable: tests::scripted().to_owned(),
-            memory_mb: 128,
-            timeout,
-            environment: variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-        };
-        Self::of(program, settings)
-    }
-
-    fn of(program: Program, settings: &Settings) -> Self {
-        let (guard, lines) = (Guard::start().unwrap(), Arc::new(Mutex::new(Vec::new())));
-        let sink = Arc::clone(&lines);
-        let logs = Arc::new(move |line: local::sandbox::LogLine| sink.lock().unwrap().push(line.text));
-        Self { cloud: Cloud::new(vec![(program, None)], settings, guard.clone(), logs), lines, _guard: guard }
-    }
-
-    /// The answer, or the error type and text.
-    async fn invoke(&self, event: Value) -> Result<Value, (String, String)> {
-        match self.cloud.invoke("scripted", event.to_string().into()).await.unwrap().result {
-            Ok(answer) => Ok(serde_json::from_slice(&answer).unwrap()),
-            Err(error) => {
-                let document: Value = serde_json::from_slice(&error.payload).unwrap();
-                Err((document["errorType"].as_str().unwrap().into(), document["errorMessage"].as_str().unwrap().into()))
-            }
-        }
-    }
-
-    async fn only(&self) -> SandboxReport {
-        let sandboxes = self.cloud.sandboxes().await;
-        assert_eq!(sandboxes.len(), 1, "{sandboxes:?}");
-        sandboxes[0].clone()
-    }
-
-    /// The one sandbox, once it is frozen.
-    async fn frozen(&self) -> SandboxReport {
-        for _ in 0..500 {
-            let sandbox = self.only().await;
-            if sandbox.condition == Condition::Frozen {
-                return sandbox;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("it did not freeze: {:?}", self.only().await);
-    }
-}
+use crate::bench::{Bench, settings};
 
 const LONG: Duration = Duration::from_secs(30);
 

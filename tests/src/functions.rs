@@ -1,7 +1,7 @@
 //! The function binaries, built once per test process with what `cargo dev` builds them with.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use local::{build, stack};
 use tokio::sync::OnceCell;
@@ -26,14 +26,21 @@ pub async fn executable(function: &str) -> PathBuf {
     executables().await[function].clone()
 }
 
-/// The function that does what its event says: see `scripted_function.rs`.
+/// The function that does what its event says, on AWS's own run loop: see `scripted_function.rs`.
 #[must_use]
-pub fn scripted() -> &'static Path {
-    // Cargo tells this only to the integration tests, which lie beside the binary.
-    static FOUND: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
-    FOUND.get_or_init(|| {
-        let tests = std::env::current_exe().unwrap();
-        let directory = tests.ancestors().find(|folder| folder.join("scripted-function").is_file());
-        directory.expect("cargo builds scripted-function with the tests").join("scripted-function")
-    })
+pub fn scripted() -> PathBuf {
+    beside_the_tests("scripted-function")
+}
+
+/// The function that does what its query says, on that of the bundle: see `scripted_route.rs`.
+#[must_use]
+pub fn scripted_route() -> PathBuf {
+    beside_the_tests("scripted-route")
+}
+
+/// Cargo tells where a package's binaries are only to its integration tests, which lie beside them.
+fn beside_the_tests(binary: &str) -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let directory = tests.ancestors().find(|folder| folder.join(binary).is_file());
+    directory.unwrap_or_else(|| panic!("cargo builds {binary} with the tests")).join(binary)
 }

@@ -29,5 +29,5 @@ pub use command::Command;
 pub use database::Database;
 pub use events::{http_event, with_claims};
 pub use fault_proxy::{Fault, FaultProxy};
-pub use functions::{executable, scripted};
+pub use functions::{executable, scripted, scripted_route};
 pub use process::{eventually, is_alive, is_stopped};

@@ -1,4 +1,4 @@
-//! A function that does what its event says, well or badly. The tests of the sandboxes run it in place of a real one.
+//! A function on AWS's own run loop that does what its event says, well or badly. The tests of the sandboxes run it in place of a real one.
 //!
 //! - `{"do": "echo", …}`: answers with its event.
 //! - `{"do": "time"}`: answers with the deadline that it was told and the time that it is, in ms since the epoch.
@@ -39,7 +39,8 @@ async fn main() -> Result<(), Error> {
     }
     let ticks = Arc::new(AtomicU64::new(0));
     tokio::spawn(tick(Arc::clone(&ticks)));
-    lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| act(event, Arc::clone(&ticks)))).await
+    // One invocation at a time, unless AWS_LAMBDA_MAX_CONCURRENCY says more.
+    lambda_runtime::run_concurrent(service_fn(move |event: LambdaEvent<Value>| act(event, Arc::clone(&ticks)))).await
 }
 
 async fn act(event: LambdaEvent<Value>, ticks: Arc<AtomicU64>) -> Result<Value, Error> {

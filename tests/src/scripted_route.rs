@@ -1,0 +1,52 @@
+//! A function on `shared` that does what its query says. The tests of the run loop run it in place of a real one.
+//!
+//! - `?do=panic`: panics. `?do=bytes&count=N`: a long answer. `?do=sleep&ms=N`: works for N ms.
+//! - `?do=lock&key=N`: waits until it can have an advisory lock, by a read that may run again.
+//! - `?do=variable&name=X`: answers with a variable of its environment.
+//! - anything else: answers 200 with its process id.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "it may fail in any way: the tests see to that")]
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use serde_json::json;
+use shared::{Db, Error, Query, Request, Response};
+use sqlx::PgConnection;
+
+fn main() -> std::process::ExitCode {
+    shared::lambda::serve(handle)
+}
+
+struct AdvisoryLock {
+    key: i64,
+}
+
+impl Query for AdvisoryLock {
+    type Output = i32;
+
+    /// The lock ends with the statement, which is its own transaction.
+    async fn run(&self, connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
+        sqlx::query_scalar("select pg_backend_pid() from (select pg_advisory_xact_lock($1)) as lock").bind(self.key).fetch_one(connection).await
+    }
+}
+
+async fn handle(request: Request, db: Db) -> Result<Response, Error> {
+    let number = |name: &str| Ok::<u64, Error>(request.query(name)?.and_then(|text| text.parse().ok()).unwrap_or_default());
+    let pid = std::process::id();
+    let answer = match request.query("do")?.as_deref().unwrap_or_default() {
+        "panic" => panic!("as told"),
+        "bytes" => json!("x".repeat(usize::try_from(number("count")?).unwrap())),
+        "sleep" => {
+            tokio::time::sleep(Duration::from_millis(number("ms")?)).await;
+            json!({ "pid": pid })
+        }
+        "lock" => {
+            let key = i64::try_from(number("key")?).unwrap();
+            json!({ "pid": pid, "session": db.read(request.deadline(), &AdvisoryLock { key }).await? })
+        }
+        "variable" => json!({ "value": std::env::var(request.query("name")?.unwrap()).ok() }),
+        _ => json!({ "pid": pid }),
+    };
+    Ok(Response::json(StatusCode::OK, &answer))
+}
