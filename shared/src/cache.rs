@@ -19,6 +19,7 @@ pub(crate) struct Cache<T> {
 struct Idle<T> {
     connection: T,
     since: SystemTime,
+    trusted: bool,
 }
 
 /// A connection that was checked out.
@@ -26,7 +27,7 @@ struct Idle<T> {
 pub(crate) struct CheckedOut<T> {
     /// The connection, now the caller's alone.
     pub(crate) connection: T,
-    /// Whether it was idle for so long that it has to be pinged before use.
+    /// Whether it has to be pinged before use: it was idle for long, or another one broke since.
     pub(crate) stale: bool,
 }
 
@@ -41,7 +42,7 @@ impl<T> Cache<T> {
     /// stand still in a freeze; a clock that went back says nothing about the age, so the connection counts as old.
     pub(crate) fn check_out(&self, now: SystemTime, max_idle: Duration) -> Option<CheckedOut<T>> {
         let idle = self.lock().pop()?;
-        let stale = now.duration_since(idle.since).map_or(true, |age| age >= max_idle);
+        let stale = !idle.trusted || now.duration_since(idle.since).map_or(true, |age| age >= max_idle);
         Some(CheckedOut { connection: idle.connection, stale })
     }
 
@@ -49,7 +50,14 @@ impl<T> Cache<T> {
     pub(crate) fn give_back(&self, connection: T, now: SystemTime) {
         let mut idle = self.lock();
         if idle.len() < self.capacity {
-            idle.push(Idle { connection, since: now });
+            idle.push(Idle { connection, since: now, trusted: true });
+        }
+    }
+
+    /// Has every idle connection pinged before its next use: what broke one of them may have broken them all.
+    pub(crate) fn distrust(&self) {
+        for idle in self.lock().iter_mut() {
+            idle.trusted = false;
         }
     }
 
@@ -96,6 +104,16 @@ mod tests {
         cache.give_back(1, at(0));
         assert_eq!(cache.check_out(at(1), MAX_IDLE).map(|out| out.connection), Some(1));
         assert!(cache.check_out(at(1), MAX_IDLE).is_none());
+    }
+
+    #[test]
+    fn once_one_broke_the_idle_ones_are_pinged_until_they_were_used() {
+        let cache = Cache::new(1);
+        cache.give_back((), at(0));
+        cache.distrust();
+        assert_eq!(cache.check_out(at(0), MAX_IDLE).map(|out| out.stale), Some(true));
+        cache.give_back((), at(0));
+        assert_eq!(cache.check_out(at(0), MAX_IDLE).map(|out| out.stale), Some(false));
     }
 
     #[test]

@@ -20,6 +20,9 @@ pub trait Query: Sync {
     type Output: Send;
 
     /// Runs the work once. It must not keep anything from an earlier run.
+    ///
+    /// # Cancel safety
+    /// It may be dropped at any await, at the end of an attempt or of the time for the answer; the connection goes with it.
     fn run(&self, connection: &mut PgConnection) -> impl Future<Output = Result<Self::Output, sqlx::Error>> + Send;
 }
 
@@ -31,7 +34,7 @@ impl<Q: Query> Work<PgConnection> for Q {
     }
 }
 
-/// The database behind the sandbox's one connection. Cloning shares the connection.
+/// The database behind the sandbox's connections: one, or as many as there may be invocations at once. Cloning shares them.
 #[derive(Debug, Clone)]
 pub struct Db {
     shared: Arc<Shared>,

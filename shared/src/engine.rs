@@ -65,7 +65,7 @@ pub(crate) struct Engine<C: Connector> {
     protection: Mutex<Protection>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Protection {
     breaker: Breaker,
     allowance: Allowance,
@@ -81,9 +81,10 @@ struct Progress {
 }
 
 impl<C: Connector> Engine<C> {
-    /// An engine that keeps at most `capacity` idle connections.
-    pub(crate) fn new(connector: C, limits: Limits, capacity: usize) -> Self {
-        Self { connector, limits, cache: Cache::new(capacity), protection: Mutex::default() }
+    /// An engine for at most `concurrency` operations at once, which keeps as many idle connections.
+    pub(crate) fn new(connector: C, limits: Limits, concurrency: usize) -> Self {
+        let protection = Protection { breaker: Breaker::default(), allowance: Allowance::new(concurrency) };
+        Self { connector, limits, cache: Cache::new(concurrency), protection: Mutex::new(protection) }
     }
 
     /// Runs work that may run more than once, until an attempt succeeds, the policy or the allowance is used up, or time is.
@@ -116,6 +117,9 @@ impl<C: Connector> Engine<C> {
                 }
                 Err(error) => error,
             };
+            if error.failure() == Failure::Work(Recovery::Reconnect) {
+                self.cache.distrust();
+            }
             match self.decide(&error, &mut progress, deadline) {
                 Next::Again(delay) => {
                     tracing::debug!(%error, ?delay, "an attempt failed");
