@@ -18,6 +18,8 @@ pub(crate) struct Postgres {
     pub(crate) database: Database,
     /// What Postgres shows as the session's application name.
     pub(crate) application: String,
+    /// The wall clock: the system's, but in tests.
+    pub(crate) wall_clock: fn() -> SystemTime,
 }
 
 impl Connector for Postgres {
@@ -38,7 +40,7 @@ impl Connector for Postgres {
     }
 
     fn wall_clock(&self) -> SystemTime {
-        SystemTime::now()
+        (self.wall_clock)()
     }
 }
 

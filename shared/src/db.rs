@@ -1,10 +1,10 @@
-//! The database, as a handler sees it: `db.read(deadline, &query)`.
+//! The database, as a handler sees it: `db.read(deadline, &query)` and `db.write(deadline, &key, &write)`.
 //!
 //! A function that uses this needs, where `DB_AUTH` is `password`, the password in its environment or file, and network access to the
 //! database or its proxy. Nothing has to be flushed or released before the response.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sqlx::{Connection, PgConnection};
 
@@ -13,8 +13,9 @@ use crate::connect::Postgres;
 use crate::deadline::Deadline;
 use crate::engine::{Engine, Limits, Work};
 use crate::error::{AttemptError, Error};
+use crate::key::Key;
 
-/// Work for the database. It is a value and not a closure, so that it can run once per attempt, each time from the start.
+/// Work that changes nothing. It is a value and not a closure, so that it can run once per attempt, each time from the start.
 pub trait Query: Sync {
     /// What the work gives.
     type Output: Send;
@@ -26,11 +27,77 @@ pub trait Query: Sync {
     fn run(&self, connection: &mut PgConnection) -> impl Future<Output = Result<Self::Output, sqlx::Error>> + Send;
 }
 
-impl<Q: Query> Work<PgConnection> for Q {
+/// Work that changes something, once for each key however often it runs.
+///
+/// A connection can break after the commit and before its answer, and nobody knows then whether the write is in. So it runs again, and it is
+/// the implementor who sees to it that this is safe:
+///
+/// - The row of the key is inserted in the transaction of the effect, and holds what the answer needs. One statement that does both is a
+///   transaction by itself, and costs one round trip.
+/// - Where the key is there already, nothing is changed and the answer is that of the first time. `on conflict do nothing` waits until a
+///   first one that still runs has ended, so its row is there afterwards or it has left no trace; a row that is merely not found says
+///   nothing. The row is therefore read by a second statement, after an insert that gave no row.
+///
+/// ```sql
+/// with keyed as (insert into keys (principal, key, answer) values ($1, $2, …) on conflict do nothing returning answer),
+///      effect as (insert into purchases … select … from keyed)
+/// select answer from keyed
+/// ```
+///
+/// Several statements that belong together stand in a transaction of sqlx, whose `BEGIN` may set the isolation (`begin_with`). An error inside
+/// it is returned, never turned into an answer: Postgres answers the `COMMIT` of a failed transaction by rolling it back, and sqlx reports
+/// that as success. Use `on conflict` where a conflict is expected.
+pub trait KeyedWrite: Sync {
+    /// What the work gives, the first time and every time after.
+    type Output: Send;
+
+    /// Runs the work once under `key`. It must not keep anything from an earlier run.
+    fn run(&self, key: &Key, connection: &mut PgConnection) -> impl Future<Output = Result<Self::Output, sqlx::Error>> + Send;
+}
+
+/// A query, as the engine runs it.
+struct Read<'a, Q>(&'a Q);
+
+impl<Q: Query> Work<PgConnection> for Read<'_, Q> {
     type Output = Q::Output;
 
-    fn run(&self, connection: &mut PgConnection) -> impl Future<Output = Result<Self::Output, sqlx::Error>> + Send {
-        Query::run(self, connection)
+    async fn run(&self, connection: &mut PgConnection) -> Result<Self::Output, sqlx::Error> {
+        let result = self.0.run(connection).await;
+        settle(connection, result).await
+    }
+}
+
+/// A write and its key, as the engine runs them: every attempt has the same key.
+struct Keyed<'a, W> {
+    key: &'a Key,
+    write: &'a W,
+}
+
+impl<W: KeyedWrite> Work<PgConnection> for Keyed<'_, W> {
+    type Output = W::Output;
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<Self::Output, sqlx::Error> {
+        let result = self.write.run(self.key, connection).await;
+        settle(connection, result).await
+    }
+}
+
+/// A transaction that work opened and left.
+#[derive(Debug, thiserror::Error)]
+#[error("the work ended well and left a transaction without COMMIT: it is rolled back")]
+struct Uncommitted;
+
+/// Ends what the work left open. sqlx rolls a dropped transaction back only when the connection is used again, which may be after a
+/// freeze; until then the server would keep it.
+async fn settle<T>(connection: &mut PgConnection, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+    if !connection.should_flush() {
+        return result;
+    }
+    match result {
+        // What it would acknowledge is lost.
+        Ok(_) => Err(sqlx::Error::Configuration(Box::new(Uncommitted))),
+        // Where this fails the connection is to blame, which is the graver of the two.
+        Err(error) => connection.ping().await.and(Err(error)),
     }
 }
 
@@ -51,6 +118,12 @@ impl Db {
     /// shows as the session's application name.
     #[must_use]
     pub fn new(config: Config, application: String) -> Self {
+        Self::with_wall_clock(config, application, SystemTime::now)
+    }
+
+    /// As [`Db::new`], with the wall clock passed in: by it the age of an idle connection is judged.
+    #[must_use]
+    pub fn with_wall_clock(config: Config, application: String, wall_clock: fn() -> SystemTime) -> Self {
         let limits = Limits {
             connect: config.timeouts.connect,
             ping: config.timeouts.ping,
@@ -59,7 +132,7 @@ impl Db {
             budget: config.budget,
             policy: config.retry,
         };
-        let postgres = Postgres { database: config.database.clone(), application };
+        let postgres = Postgres { database: config.database.clone(), application, wall_clock };
         let engine = Engine::new(postgres, limits, config.concurrency);
         Self { shared: Arc::new(Shared { config, engine }) }
     }
@@ -82,7 +155,36 @@ impl Db {
     /// Dropping the future drops the connection that is in use; the next call connects again. On the server the statement runs on until
     /// its end or `statement_timeout`.
     pub async fn read<Q: Query>(&self, deadline: Deadline, query: &Q) -> Result<Q::Output, Error> {
-        self.shared.engine.run(deadline, query, fastrand::Rng::new()).await
+        self.shared.engine.run(deadline, &Read(query), fastrand::Rng::new()).await
+    }
+
+    /// Runs a write under its key, as often as policy and deadline allow until one attempt gives an answer. However often it is sent, and
+    /// however the attempts before ended, it takes effect once; see [`KeyedWrite`] for what makes it so. Work without a key is refused by the
+    /// compiler.
+    ///
+    /// On a warm sandbox this costs what the write's statements cost; one round trip more after `DB_MAX_IDLE_MS` of idleness.
+    ///
+    /// ```
+    /// # use shared::{Db, Error, Key, KeyedWrite, Query, deadline::Deadline};
+    /// async fn keyed<W: KeyedWrite>(db: &Db, deadline: Deadline, key: &Key, write: &W) -> Result<W::Output, Error> {
+    ///     db.write(deadline, key, write).await
+    /// }
+    /// ```
+    /// ```compile_fail
+    /// # use shared::{Db, Error, Key, KeyedWrite, Query, deadline::Deadline};
+    /// async fn unkeyed<Q: Query>(db: &Db, deadline: Deadline, key: &Key, query: &Q) -> Result<Q::Output, Error> {
+    ///     db.write(deadline, key, query).await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Db::read`]. After [`Error::Unavailable`] the write may be in or not: running it again with the same key tells, at any later time
+    /// and from any sandbox.
+    ///
+    /// # Cancel safety
+    /// As [`Db::read`]. The write may be in or not, as after [`Error::Unavailable`].
+    pub async fn write<W: KeyedWrite>(&self, deadline: Deadline, key: &Key, write: &W) -> Result<W::Output, Error> {
+        self.shared.engine.run(deadline, &Keyed { key, write }, fastrand::Rng::new()).await
     }
 
     /// Runs a query once, without recovery, within `timeout` for connecting and running together: for health, which must tell what is.
@@ -93,7 +195,7 @@ impl Db {
     /// # Cancel safety
     /// As [`Db::read`].
     pub async fn probe<Q: Query>(&self, timeout: Duration, query: &Q) -> Result<Q::Output, AttemptError> {
-        self.shared.engine.probe(timeout, query).await
+        self.shared.engine.probe(timeout, &Read(query)).await
     }
 
     /// Opens a connection for later, and never fails: during init a database that is down must not stop the function.

@@ -217,7 +217,9 @@ impl<C: Connector> Engine<C> {
             progress.renewed = true;
             return Next::Again(self.limits.policy.reconnect_floor);
         }
-        if matches!(failure, Failure::Connect(_)) && progress.admission == Admission::Probe {
+        // A server that refuses the work was reached, which is what a probe is to find out.
+        let reached = matches!(error, AttemptError::Work(_));
+        if matches!(failure, Failure::Connect(_)) && !reached && progress.admission == Admission::Probe {
             return Next::OutOfTime;
         }
         match progress.retry.after(failure, deadline.remaining(now())) {
@@ -280,5 +282,5 @@ fn now() -> Instant {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-#[path = "simulation.rs"]
+#[path = "simulation/mod.rs"]
 mod simulation;

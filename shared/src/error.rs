@@ -29,7 +29,7 @@ pub enum Error {
         allowed: &'static [Method],
     },
 
-    /// 503: the database did not answer inside the budget. Nothing was changed that the client would have to know of.
+    /// 503: the database did not answer inside the budget. A keyed write may be in or not: the same key gives its answer later.
     #[error("the database did not answer inside the budget")]
     Unavailable {
         /// How often work was sent again before giving up.
@@ -80,14 +80,19 @@ pub enum AttemptError {
 /// The server refused who we say we are: invalid_password, invalid_authorization_specification.
 const REFUSED_SIGN_IN: [&str; 2] = ["28P01", "28000"];
 
+/// read_only_sql_transaction: a standby, or a writer that was demoted.
+const READ_ONLY: &str = "25006";
+
 impl AttemptError {
-    /// What this failure asks for, and whether work had been sent.
+    /// What this failure asks for, and whether work may have been executed.
     #[must_use]
     pub fn failure(&self) -> Failure {
         match self {
             Self::ConnectTimeout { .. } | Self::Credentials(_) => Failure::Connect(Recovery::Reconnect),
             Self::Connect(error) => Failure::Connect(Recovery::of_connect(error)),
             Self::WorkTimeout { .. } => Failure::Work(Recovery::Reconnect),
+            // The name led to a server that is no writer, or not yet: nothing was executed, as if none had been reached.
+            Self::Work(error) if sqlstate(error).as_deref() == Some(READ_ONLY) => Failure::Connect(Recovery::Reconnect),
             Self::Work(error) => Failure::Work(Recovery::of_work(error)),
         }
     }
@@ -194,4 +199,17 @@ pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
         cause = error.source();
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::said::says;
+
+    #[test]
+    fn a_server_that_is_no_writer_counts_as_none_that_was_reached() {
+        assert_eq!(AttemptError::Work(says("25006")).failure(), Failure::Connect(Recovery::Reconnect));
+        assert_eq!(AttemptError::Work(says("57P01")).failure(), Failure::Work(Recovery::Reconnect));
+        assert_eq!(AttemptError::Work(says("40001")).failure(), Failure::Work(Recovery::Retry));
+    }
 }

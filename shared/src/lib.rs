@@ -3,6 +3,7 @@
 //! # Words
 //! - **sandbox**: one execution environment of Lambda. It is *cold* until its first invocation, *warm* afterwards, *frozen* in between.
 //! - **connection**: the one that the sandbox keeps. The cache lets it be *checked out*, *given back* or *invalidated*.
+//! - **key**: names one write of one principal, so that running it again finds the first time.
 //! - **attempt**: one sending of the work to the database. A *policy* says how often work may be sent again, a *budget* for how long,
 //!   the *deadline* is when Lambda kills the invocation.
 //! - **recovery**: what an error asks for: *Reconnect*, *Retry* or *Fail*.
@@ -10,13 +11,14 @@
 //!
 //! # Layers, arrows downwards only
 //! ```text
-//! lambda (serve)   http   identity   page               what a function touches
+//! lambda (serve)   http   identity   key   page         what a function touches
 //! db -> engine -> cache, connect                        the connection
 //! retry  recovery  breaker  allowance  deadline  config  error   pure: no I/O, clock and random source are passed in (config reads the environment, once)
 //! ```
 
 pub mod http;
 pub mod identity;
+pub mod key;
 pub mod lambda;
 pub mod page;
 
@@ -36,7 +38,10 @@ pub mod telemetry;
 
 mod cursor;
 mod problem;
+#[cfg(test)]
+mod said;
 
-pub use db::{Db, Query};
+pub use db::{Db, KeyedWrite, Query};
 pub use error::Error;
 pub use http::{Request, Response};
+pub use key::Key;

@@ -32,6 +32,8 @@ const RECOVERABLE: &[(&str, Recovery, &str)] = &[
     ("08003", Recovery::Reconnect, "the connection does not exist"),
     ("08004", Recovery::Reconnect, "the server turned the connection away"),
     ("08006", Recovery::Reconnect, "the connection broke"),
+    ("08007", Recovery::Reconnect, "whether the transaction committed is unknown: a write's key tells"),
+    ("40003", Recovery::Reconnect, "whether the statement completed is unknown: a write's key tells"),
     ("25006", Recovery::Reconnect, "read-only: the writer was demoted, the name will point to the new one"),
     ("26000", Recovery::Reconnect, "the prepared statement is unknown: this connection's statements are spoilt"),
     ("42P05", Recovery::Reconnect, "the prepared statement exists already: this connection's statements are spoilt"),
@@ -80,7 +82,7 @@ mod tests {
 
     #[test]
     fn the_connection_is_to_blame() {
-        for code in ["57P01", "57P02", "57P03", "53300", "08000", "08006", "25006", "26000", "42P05", "0A000"] {
+        for code in ["57P01", "57P02", "57P03", "53300", "08000", "08006", "08007", "40003", "25006", "26000", "42P05", "0A000"] {
             assert_eq!(Recovery::of_sqlstate(code), Recovery::Reconnect, "{code}");
         }
     }

@@ -1,7 +1,7 @@
 //! When work is tried again, and after how long. Pure: no clock and no I/O, the random source is passed in.
 //!
 //! Two counters that must not be mixed: *resends* are work that was sent to the database once more, and the policy bounds them;
-//! *reconnects* happened before anything was sent, so they are free and only the budget bounds them.
+//! *reconnects* happened before anything was executed, so they are free and only the budget bounds them.
 
 use std::time::Duration;
 
@@ -33,9 +33,9 @@ impl Policy {
 /// What failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// No connection came about; nothing was sent.
+    /// No connection came about, or none to a server that takes the work; nothing was executed.
     Connect(Recovery),
-    /// The work was sent.
+    /// The work was sent, and may have been executed.
     Work(Recovery),
 }
 
