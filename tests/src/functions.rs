@@ -38,6 +38,12 @@ pub fn scripted_route() -> PathBuf {
     beside_the_tests("scripted-route")
 }
 
+/// The function that writes by key: see `keyed_function.rs`.
+#[must_use]
+pub fn keyed() -> PathBuf {
+    beside_the_tests("keyed-function")
+}
+
 /// Cargo tells where a package's binaries are only to its integration tests, which lie beside them.
 fn beside_the_tests(binary: &str) -> PathBuf {
     let tests = std::env::current_exe().unwrap();

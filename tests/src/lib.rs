@@ -3,6 +3,7 @@
 //! - [`Database`]: a database of the test's own, copied from a migrated template to which nobody stays connected.
 //! - [`Cluster`]: a cluster of the test's own, for what is cluster-wide: roles, passwords, restarts, the connection limit. At most two run
 //!   at once.
+//! - [`Ledger`]: a function that writes by key, over such a database, behind a [`FaultProxy`].
 //! - [`Api`]: the bundle, served from the local cloud over such a database.
 //! - [`Command`]: the command line as a person starts it.
 //!
@@ -19,6 +20,7 @@ mod database;
 mod events;
 mod fault_proxy;
 mod functions;
+pub mod ledger;
 mod process;
 mod server;
 
@@ -29,5 +31,6 @@ pub use command::Command;
 pub use database::Database;
 pub use events::{http_event, with_claims};
 pub use fault_proxy::{Fault, FaultProxy};
-pub use functions::{executable, scripted, scripted_route};
+pub use functions::{executable, keyed, scripted, scripted_route};
+pub use ledger::Ledger;
 pub use process::{eventually, is_alive, is_stopped};
