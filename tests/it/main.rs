@@ -9,6 +9,7 @@ mod connection;
 mod constraints;
 mod credentials;
 mod databases;
+mod demoted_writer;
 mod dev;
 mod freeze;
 mod hostile_requests;

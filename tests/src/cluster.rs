@@ -10,7 +10,7 @@ use crate::database::Database;
 use crate::server::{Server, new_cluster};
 
 /// Each takes memory and time to start.
-static PLACES: Semaphore = Semaphore::const_new(2);
+pub(crate) static PLACES: Semaphore = Semaphore::const_new(2);
 
 /// A place for a cluster that something else starts, such as `cargo dev`: at most two run at once.
 pub async fn cluster_place() -> impl Drop {

@@ -3,6 +3,7 @@
 //! - [`Database`]: a database of the test's own, copied from a migrated template to which nobody stays connected.
 //! - [`Cluster`]: a cluster of the test's own, for what is cluster-wide: roles, passwords, restarts, the connection limit. At most two run
 //!   at once.
+//! - [`Replicated`]: a cluster with a standby that follows it.
 //! - [`Ledger`]: a function that writes by key, over such a database, behind a [`FaultProxy`].
 //! - [`Api`]: the bundle, served from the local cloud over such a database.
 //! - [`Command`]: the command line as a person starts it.
@@ -22,6 +23,7 @@ mod fault_proxy;
 mod functions;
 pub mod ledger;
 mod process;
+mod replicated;
 mod server;
 
 pub use api::{Api, Options};
@@ -34,3 +36,4 @@ pub use fault_proxy::{Fault, FaultProxy};
 pub use functions::{executable, keyed, scripted, scripted_route};
 pub use ledger::Ledger;
 pub use process::{eventually, is_alive, is_stopped};
+pub use replicated::Replicated;

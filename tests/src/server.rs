@@ -1,6 +1,6 @@
 //! The Postgres servers of a test process: the shared one, and those of single tests.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use local::address::Address;
@@ -156,9 +156,19 @@ async fn lasting_cluster() -> Address {
 
 /// A cluster in a temporary directory that the guard removes.
 pub(crate) async fn new_cluster(settings: &Settings) -> postgres::Cluster {
+    open_cluster(&new_directory(), settings).await
+}
+
+/// The cluster in this directory, or a new one.
+pub(crate) async fn open_cluster(directory: &Path, settings: &Settings) -> postgres::Cluster {
     let guard = guard();
     let binaries = postgres::provide(&guard, &workspace().postgres_cache(), |line| eprintln!("{line}")).await.unwrap();
+    postgres::Cluster::create(&guard, &binaries, directory, settings.clone()).await.unwrap()
+}
+
+/// A temporary directory that the guard removes.
+pub(crate) fn new_directory() -> PathBuf {
     let directory = account::temporary_directory("thaw-test-").unwrap().keep();
-    guard.remove_directory_at_end(&directory, &account::temporary_root().unwrap()).unwrap();
-    postgres::Cluster::create(&guard, &binaries, &directory, settings.clone()).await.unwrap()
+    guard().remove_directory_at_end(&directory, &account::temporary_root().unwrap()).unwrap();
+    directory
 }
