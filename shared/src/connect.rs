@@ -11,22 +11,43 @@ use sqlx::{ConnectOptions, Connection as _, PgConnection};
 use crate::config::{Credentials, Database, Tls};
 use crate::engine::Connector;
 use crate::error::AttemptError;
+use crate::token::{self, SignIn, TokenCache};
 
 /// Connects to one database as one application.
 #[derive(Debug)]
 pub(crate) struct Postgres {
-    pub(crate) database: Database,
-    /// What Postgres shows as the session's application name.
-    pub(crate) application: String,
+    database: Database,
+    application: String,
+    tokens: TokenCache,
     /// The wall clock: the system's, but in tests.
-    pub(crate) wall_clock: fn() -> SystemTime,
+    wall_clock: fn() -> SystemTime,
+}
+
+impl Postgres {
+    /// `application` is what Postgres shows as the session's application name.
+    pub(crate) fn new(database: Database, application: String, wall_clock: fn() -> SystemTime) -> Self {
+        Self { database, application, tokens: TokenCache::default(), wall_clock }
+    }
+
+    /// What the role signs in with now.
+    fn password(&self, now: SystemTime) -> std::io::Result<SecretString> {
+        match &self.database.credentials {
+            Credentials::Password(password) => Ok(password.clone()),
+            // A few bytes of a local file: not worth a thread.
+            Credentials::PasswordFile(file) => Ok(std::fs::read_to_string(file)?.trim_end_matches(['\r', '\n']).into()),
+            Credentials::Iam(aws) => {
+                let sign_in = SignIn { host: &self.database.host, port: self.database.port, user: &self.database.user };
+                self.tokens.current(now, || token::sign(sign_in, aws, now)).map_err(std::io::Error::other)
+            }
+        }
+    }
 }
 
 impl Connector for Postgres {
     type Connection = PgConnection;
 
     async fn connect(&self) -> Result<PgConnection, AttemptError> {
-        let password = password(&self.database.credentials).map_err(AttemptError::Credentials)?;
+        let password = self.password(self.wall_clock()).map_err(AttemptError::Credentials)?;
         options(&self.database, &self.application, &password).connect().await.map_err(AttemptError::Connect)
     }
 
@@ -34,9 +55,11 @@ impl Connector for Postgres {
         connection.ping().await.is_ok()
     }
 
-    /// A file is read at each connect, so it may hold another password by now.
+    /// A file is read at each connect, so it may hold another password by now. A token may have been signed by a clock that was wrong, or
+    /// have come too late; the next one is new.
     fn renew_credentials(&self) -> bool {
-        matches!(self.database.credentials, Credentials::PasswordFile(_))
+        self.tokens.forget();
+        matches!(self.database.credentials, Credentials::PasswordFile(_) | Credentials::Iam(_))
     }
 
     fn wall_clock(&self) -> SystemTime {
@@ -61,10 +84,35 @@ fn options(database: &Database, application: &str, password: &SecretString) -> P
     }
 }
 
-fn password(credentials: &Credentials) -> std::io::Result<SecretString> {
-    match credentials {
-        Credentials::Password(password) => Ok(password.clone()),
-        // A few bytes of a local file: not worth a thread.
-        Credentials::PasswordFile(file) => Ok(std::fs::read_to_string(file)?.trim_end_matches(['\r', '\n']).into()),
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::Aws;
+
+    fn postgres(credentials: Credentials) -> Postgres {
+        let tls = Tls::VerifyFull { ca_file: None };
+        let database = Database { host: "db.internal".to_owned(), port: 5432, name: "thaw".to_owned(), user: "app".to_owned(), credentials, tls };
+        Postgres::new(database, "test".to_owned(), SystemTime::now)
+    }
+
+    #[test]
+    fn a_token_serves_many_connects_until_the_server_refuses_it() {
+        let secret = || SecretString::from("secret");
+        let aws = Aws { region: "eu-central-1".into(), access_key_id: "ASIA".into(), secret_access_key: secret(), session_token: Some(secret()) };
+        let postgres = postgres(Credentials::Iam(aws));
+        let after = |s: u64| postgres.password(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000 + s)).unwrap().expose_secret().to_owned();
+        let first = after(0);
+        assert!(first.starts_with("db.internal:5432/?Action=connect&DBUser=app&X-Amz-"), "{first}");
+        assert_eq!(after(5), first);
+        assert!(postgres.renew_credentials());
+        assert!(after(5).contains("X-Amz-Date=20270115T080005Z"), "signed anew");
+    }
+
+    #[test]
+    fn a_password_that_was_refused_stays_refused() {
+        assert!(!postgres(Credentials::Password("wrong".into())).renew_credentials());
     }
 }

@@ -1,7 +1,8 @@
 //! The database, as a handler sees it: `db.read(deadline, &query)` and `db.write(deadline, &key, &write)`.
 //!
-//! A function that uses this needs, where `DB_AUTH` is `password`, the password in its environment or file, and network access to the
-//! database or its proxy. Nothing has to be flushed or released before the response.
+//! A function that uses this needs network access to the database or its proxy, and the right to sign in: where `DB_AUTH` is `iam`, a role
+//! with `rds-db:connect` on the proxy's resource as this user; where it is `password`, the password in its environment or file. Nothing has
+//! to be flushed or released before the response.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -132,8 +133,7 @@ impl Db {
             budget: config.budget,
             policy: config.retry,
         };
-        let postgres = Postgres { database: config.database.clone(), application, wall_clock };
-        let engine = Engine::new(postgres, limits, config.concurrency);
+        let engine = Engine::new(Postgres::new(config.database.clone(), application, wall_clock), limits, config.concurrency);
         Self { shared: Arc::new(Shared { config, engine }) }
     }
 

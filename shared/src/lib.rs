@@ -12,7 +12,7 @@
 //! # Layers, arrows downwards only
 //! ```text
 //! lambda (serve)   http   identity   key   page         what a function touches
-//! db -> engine -> cache, connect                        the connection
+//! db -> engine -> cache, connect -> token               the connection
 //! retry  recovery  breaker  allowance  deadline  config  error   pure: no I/O, clock and random source are passed in (config reads the environment, once)
 //! ```
 
@@ -26,6 +26,7 @@ mod cache;
 mod connect;
 pub mod db;
 mod engine;
+pub mod token;
 
 mod allowance;
 mod breaker;

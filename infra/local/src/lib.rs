@@ -8,6 +8,7 @@
 //! | [`template`] | `template.yaml`, the only place where a route is written |
 //! | [`wire`] | Postgres's protocol, as far as a proxy reads it |
 //! | [`postgres`] | a server, found or fetched |
+//! | [`proxy`] | RDS Proxy: IAM tokens |
 //! | [`database`], [`migrate`], [`seed`] | databases, their schema, their demonstration data |
 //! | [`build`] | the functions' binaries |
 //! | [`guard`] | nothing outlives its owner |
@@ -28,6 +29,7 @@ pub mod issuer;
 pub mod migrate;
 pub mod postgres;
 pub mod provision;
+pub mod proxy;
 pub mod running;
 pub mod sandbox;
 mod scram;

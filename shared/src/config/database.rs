@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 use url::Url;
 
+use super::aws::Aws;
 use super::variables::{ConfigError, Variables};
 
 /// Where the database is and how to sign in.
@@ -31,6 +32,8 @@ pub enum Credentials {
     Password(SecretString),
     /// A file that is read at each connect, so that a rotated password is picked up.
     PasswordFile(PathBuf),
+    /// A token, signed with these.
+    Iam(Aws),
 }
 
 /// Whether and how the server proves who it is.
@@ -64,28 +67,45 @@ impl Database {
         let auth = variables.one_of("DB_AUTH", &[("iam", Auth::Iam), ("password", Auth::Password)])?.unwrap_or(Auth::Password);
         let mode = variables.one_of("DB_TLS", TLS_MODES)?;
         if auth == Auth::Iam {
-            // A leftover URL must not bypass IAM in AWS, and a token must not travel in plain text.
-            if variables.text("DATABASE_URL")?.is_some() {
-                return Err(ConfigError::new("DATABASE_URL", "must be unset where DB_AUTH is iam"));
-            }
-            if mode == Some(TlsMode::Disable) {
-                return Err(ConfigError::new("DB_TLS", "must be verify-full where DB_AUTH is iam"));
-            }
-            return Err(ConfigError::new("DB_AUTH", "is iam, which this version cannot do yet: set it to password"));
+            return Self::with_iam(mode, variables);
         }
         match variables.text("DATABASE_URL")? {
             Some(url) => Self::from_url(&url, mode, variables),
-            None => Self::from_parts(mode, variables),
+            None => {
+                let missing = || ConfigError::new("DB_PASSWORD", "is missing (or name a file in DB_PASSWORD_FILE)");
+                Self::from_parts(|| credentials(variables)?.ok_or_else(missing), mode, variables)
+            }
         }
     }
 
-    fn from_parts(mode: Option<TlsMode>, variables: &Variables<'_>) -> Result<Self, ConfigError> {
+    fn with_iam(mode: Option<TlsMode>, variables: &Variables<'_>) -> Result<Self, ConfigError> {
+        // A leftover URL or password must not bypass IAM in AWS, and a token must not travel in plain text.
+        for name in ["DATABASE_URL", "DB_PASSWORD", "DB_PASSWORD_FILE"] {
+            if variables.text(name)?.is_some() {
+                return Err(ConfigError::new(name, "must be unset where DB_AUTH is iam"));
+            }
+        }
+        if mode == Some(TlsMode::Disable) {
+            return Err(ConfigError::new("DB_TLS", "must be verify-full where DB_AUTH is iam"));
+        }
+        let database = Self::from_parts(|| Aws::read(variables).map(Credentials::Iam), mode, variables)?;
+        if !is_host(&database.host) {
+            return Err(ConfigError::new("DB_HOST", "must be a host name or an address where DB_AUTH is iam: tokens are signed for it"));
+        }
+        Ok(database)
+    }
+
+    fn from_parts(
+        credentials: impl FnOnce() -> Result<Credentials, ConfigError>,
+        mode: Option<TlsMode>,
+        variables: &Variables<'_>,
+    ) -> Result<Self, ConfigError> {
         Ok(Self {
             host: variables.required("DB_HOST")?,
             port: variables.number("DB_PORT", 5432, 1..=u16::MAX)?,
             name: variables.required("DB_NAME")?,
             user: variables.required("DB_USER")?,
-            credentials: credentials(variables)?.ok_or_else(|| ConfigError::new("DB_PASSWORD", "is missing (or name a file in DB_PASSWORD_FILE)"))?,
+            credentials: credentials()?,
             tls: tls(mode.unwrap_or(TlsMode::VerifyFull), variables)?,
         })
     }
@@ -136,6 +156,12 @@ impl Database {
     pub fn is_loopback(&self) -> bool {
         self.host == "localhost" || self.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
     }
+}
+
+/// Whether this is a host name (RFC 1123, and underscores, which container networks allow) or an address.
+fn is_host(host: &str) -> bool {
+    let is_name = host.len() <= 253 && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'));
+    is_name || host.parse::<std::net::Ipv6Addr>().is_ok()
 }
 
 fn credentials(variables: &Variables<'_>) -> Result<Option<Credentials>, ConfigError> {

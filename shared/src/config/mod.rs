@@ -4,8 +4,11 @@
 //! |---|---|---|---|
 //! | `DATABASE_URL` | URL | none | local only: `postgres://user:password@host:port/name?sslmode=disable`; refused together with `DB_AUTH=iam` |
 //! | `DB_HOST` `DB_PORT` `DB_NAME` `DB_USER` | | none, 5432, none, none | the database where `DATABASE_URL` is unset |
-//! | `DB_AUTH` | `iam`, `password` | `password` | how the user proves who it is |
-//! | `DB_PASSWORD`, `DB_PASSWORD_FILE` | text, path | none | exactly one of them with `password`; the file is read at each connect |
+//! | `DB_AUTH` | `iam`, `password` | `password` | how the user proves who it is: with a token signed for the connection, or a password |
+//! | `AWS_REGION` `AWS_DEFAULT_REGION` | | none | set by Lambda; the first of them is the region that tokens are signed for, with `iam` |
+//! | `AWS_ACCESS_KEY_ID` `AWS_SECRET_ACCESS_KEY` | | none | set by Lambda from the function's role; what tokens are signed with, with `iam` |
+//! | `AWS_SESSION_TOKEN` | | none | set by Lambda; belongs to the two before |
+//! | `DB_PASSWORD`, `DB_PASSWORD_FILE` | text, path | none | exactly one of them with `password`, none with `iam`; the file is read at each connect |
 //! | `DB_TLS` | `verify-full`, `disable` | `verify-full` | `disable` has to be said, and is refused with `iam` |
 //! | `DB_CA_FILE` | path | none | PEM certificates to trust beside the public roots |
 //! | `DB_CONNECT_TIMEOUT_MS` | ms | 1000 | one connect: TCP, TLS, sign-in |
@@ -21,11 +24,13 @@
 //!
 //! An empty value counts as unset. A bad value stops init with a message that names the variable.
 
+mod aws;
 mod database;
 mod variables;
 
 use std::time::Duration;
 
+pub use aws::Aws;
 pub use database::{Credentials, Database, Tls};
 pub use variables::ConfigError;
 use variables::Variables;

@@ -6,12 +6,21 @@ use secrecy::ExposeSecret;
 use crate::recovery::Recovery;
 use crate::retry::{Decision, Failure, Retry};
 
-use super::{Config, ConfigError, Credentials, Tls};
+use super::{Aws, Config, ConfigError, Credentials, Tls};
 
 fn config(variables: &[(&'static str, &str)]) -> Result<Config, ConfigError> {
     let map: HashMap<&str, String> = variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
     Config::from_lookup(|name| Ok(map.get(name).cloned()))
 }
+
+/// What Lambda sets, with the keys of AWS's own examples.
+const AWS: [(&str, &str); 4] = [
+    ("AWS_REGION", "eu-central-1"),
+    ("AWS_ACCESS_KEY_ID", "ASIAIOSFODNN7EXAMPLE"),
+    ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
+    ("AWS_SESSION_TOKEN", "AQoDYXdzEJr1K+y/EXAMPLE=="),
+];
+const IAM: [(&str, &str); 4] = [("DB_AUTH", "iam"), ("DB_HOST", "db.internal"), ("DB_NAME", "thaw"), ("DB_USER", "app")];
 
 const URL: (&str, &str) = ("DATABASE_URL", "postgres://app:s%2Fcret@127.0.0.1:6543/thaw?sslmode=disable");
 
@@ -35,6 +44,40 @@ fn parts_stand_for_a_url_and_tls_is_verified_unless_said() {
     assert_eq!(config.database.tls, Tls::VerifyFull { ca_file: None });
 }
 
+fn with_iam(variables: &[(&'static str, &str)]) -> Result<Config, ConfigError> {
+    config(&[&IAM, &AWS, variables].concat())
+}
+
+fn aws(config: &Config) -> &Aws {
+    let Credentials::Iam(aws) = &config.database.credentials else { panic!("{:?}", config.database.credentials) };
+    aws
+}
+
+#[test]
+fn iam_takes_what_lambda_sets_and_tls_is_verified() {
+    let config = with_iam(&[("DB_PASSWORD", ""), ("DATABASE_URL", "")]).unwrap();
+    assert_eq!((config.database.host.as_str(), config.database.port), ("db.internal", 5432));
+    assert_eq!(config.database.tls, Tls::VerifyFull { ca_file: None });
+    let aws = aws(&config);
+    assert_eq!((aws.region.as_str(), aws.access_key_id.as_str()), ("eu-central-1", "ASIAIOSFODNN7EXAMPLE"));
+    assert_eq!(aws.secret_access_key.expose_secret(), AWS[2].1);
+    assert_eq!(aws.session_token.as_ref().unwrap().expose_secret(), AWS[3].1);
+}
+
+#[test]
+fn the_default_region_stands_in_for_the_region_and_permanent_credentials_have_no_session_token() {
+    let config = with_iam(&[("AWS_REGION", ""), ("AWS_DEFAULT_REGION", "us-gov-west-1"), ("AWS_SESSION_TOKEN", "")]).unwrap();
+    assert_eq!(aws(&config).region, "us-gov-west-1");
+    assert!(aws(&config).session_token.is_none());
+    let config = with_iam(&[("AWS_DEFAULT_REGION", "us-east-1")]).unwrap();
+    assert_eq!(aws(&config).region, "eu-central-1", "AWS_REGION comes first");
+}
+
+#[test]
+fn a_password_does_not_ask_for_what_lambda_sets() {
+    assert!(config(&[URL, ("AWS_REGION", "not a region"), ("AWS_ACCESS_KEY_ID", "")]).is_ok());
+}
+
 #[test]
 fn the_waits_of_the_default_policy_add_up_to_at_most_350_ms() {
     let policy = config(&[URL]).unwrap().retry;
@@ -53,6 +96,8 @@ fn the_waits_of_the_default_policy_add_up_to_at_most_350_ms() {
 #[test]
 fn no_debug_output_holds_the_password() {
     assert!(!format!("{:?}", config(&[URL]).unwrap()).contains("s/cret"));
+    let shown = format!("{:?}", with_iam(&[]).unwrap());
+    assert!(shown.contains(AWS[1].1) && !shown.contains(AWS[2].1) && !shown.contains(AWS[3].1), "{shown}");
 }
 
 #[test]
@@ -67,6 +112,8 @@ fn a_bad_value_is_refused_by_the_name_of_its_variable() {
     let parts = [("DB_HOST", "db"), ("DB_NAME", "thaw"), ("DB_USER", "app"), ("DB_PASSWORD", "x")];
     let without = |name: &str| parts.iter().copied().filter(|(part, _)| *part != name).collect::<Vec<_>>();
     let with = |extra: &[(&'static str, &'static str)]| [&parts[..], extra].concat();
+    let iam = |extra: &[(&'static str, &'static str)]| [&IAM, &AWS, extra].concat();
+    let long = |characters| -> &'static str { "a".repeat(characters).leak() };
     let url = |url: &'static str| vec![("DATABASE_URL", url)];
     let cases = [
         ("nothing at all", vec![], "DB_HOST"),
@@ -80,8 +127,24 @@ fn a_bad_value_is_refused_by_the_name_of_its_variable() {
         ("port zero", with(&[("DB_PORT", "0")]), "DB_PORT"),
         ("port in words", with(&[("DB_PORT", "five")]), "DB_PORT"),
         ("unknown auth", with(&[("DB_AUTH", "trust")]), "DB_AUTH"),
-        ("iam with a URL", vec![URL, ("DB_AUTH", "iam")], "DATABASE_URL"),
-        ("iam in plain text", with(&[("DB_AUTH", "iam"), ("DB_TLS", "disable")]), "DB_TLS"),
+        ("iam with a URL", iam(&[URL]), "DATABASE_URL"),
+        ("iam with a password", iam(&[("DB_PASSWORD", "s/cret")]), "DB_PASSWORD"),
+        ("iam with a password file", iam(&[("DB_PASSWORD_FILE", "/x")]), "DB_PASSWORD_FILE"),
+        ("iam in plain text", iam(&[("DB_TLS", "disable")]), "DB_TLS"),
+        ("iam without a host", iam(&[("DB_HOST", "")]), "DB_HOST"),
+        ("iam with a socket", iam(&[("DB_HOST", "/var/run/postgresql")]), "DB_HOST"),
+        ("iam with a port in the host", iam(&[("DB_HOST", "db.internal:5432")]), "DB_HOST"),
+        ("iam with a host beyond DNS", iam(&[("DB_HOST", long(254))]), "DB_HOST"),
+        ("iam without a user", iam(&[("DB_USER", "")]), "DB_USER"),
+        ("iam without a region", iam(&[("AWS_REGION", "")]), "AWS_REGION"),
+        ("iam with an availability zone's case", iam(&[("AWS_REGION", "EU-central-1")]), "AWS_REGION"),
+        ("iam with a bad default region", iam(&[("AWS_REGION", ""), ("AWS_DEFAULT_REGION", "eu/1")]), "AWS_DEFAULT_REGION"),
+        ("iam without a key id", iam(&[("AWS_ACCESS_KEY_ID", "")]), "AWS_ACCESS_KEY_ID"),
+        ("iam with a slash in the key id", iam(&[("AWS_ACCESS_KEY_ID", "A/B")]), "AWS_ACCESS_KEY_ID"),
+        ("iam without a key", iam(&[("AWS_SECRET_ACCESS_KEY", "")]), "AWS_SECRET_ACCESS_KEY"),
+        ("iam with white space in the key", iam(&[("AWS_SECRET_ACCESS_KEY", "s/cret\n")]), "AWS_SECRET_ACCESS_KEY"),
+        ("iam with a session token cut by a line", iam(&[("AWS_SESSION_TOKEN", "s/cret s/cret")]), "AWS_SESSION_TOKEN"),
+        ("iam with a huge session token", iam(&[("AWS_SESSION_TOKEN", long(8_193))]), "AWS_SESSION_TOKEN"),
         ("unverified tls", with(&[("DB_TLS", "require")]), "DB_TLS"),
         ("missing CA file", with(&[("DB_CA_FILE", "/does/not/exist.pem")]), "DB_CA_FILE"),
         ("negative timeout", with(&[("DB_PING_TIMEOUT_MS", "-1")]), "DB_PING_TIMEOUT_MS"),

@@ -1,0 +1,3 @@
+//! The stand-in of RDS Proxy.
+
+pub mod iam;
