@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use local::build;
+use local::build::{self, Profile};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
@@ -38,7 +38,7 @@ impl Command {
     /// The executable behind `cargo ops`, built once.
     pub async fn executable() -> &'static Path {
         static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
-        BUILT.get_or_init(|| async { build::build(workspace().root(), &["ops"], &guard()).await.unwrap()["ops"].clone() }).await
+        BUILT.get_or_init(|| async { build::build(workspace().root(), &["ops"], Profile::Dev, &guard()).await.unwrap()["ops"].clone() }).await
     }
 
     /// Starts `cargo ops` with arguments, with its state in `state`, and in English without colours.

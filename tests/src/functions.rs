@@ -1,8 +1,9 @@
-//! The function binaries, built once per test process with what `cargo dev` builds them with.
+//! The function binaries, built once per test process with what `cargo dev` builds them with, and for benchmarks with what deploys them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use local::build::Profile;
 use local::{build, stack};
 use tokio::sync::OnceCell;
 
@@ -16,7 +17,7 @@ pub(crate) async fn executables() -> &'static BTreeMap<String, PathBuf> {
             let workspace = workspace();
             let names = stack::functions(&workspace.template()).unwrap();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            build::build(workspace.root(), &names, &guard()).await.unwrap()
+            build::build(workspace.root(), &names, Profile::Dev, &guard()).await.unwrap()
         })
         .await
 }
@@ -24,6 +25,11 @@ pub(crate) async fn executables() -> &'static BTreeMap<String, PathBuf> {
 /// One function's executable.
 pub async fn executable(function: &str) -> PathBuf {
     executables().await[function].clone()
+}
+
+/// One function's executable as it is deployed.
+pub async fn release_executable(function: &str) -> PathBuf {
+    build::build(workspace().root(), &[function], Profile::Release, &guard()).await.unwrap()[function].clone()
 }
 
 /// The function that does what its event says, on AWS's own run loop: see `scripted_function.rs`.

@@ -6,6 +6,7 @@
 //! - [`Replicated`]: a cluster with a standby that follows it.
 //! - [`Ledger`]: a function that writes by key, over such a database, behind a [`FaultProxy`].
 //! - [`Api`]: the bundle, served from the local cloud over such a database.
+//! - [`FaultProxy`]: the network between the two, and its faults.
 //! - [`Command`]: the command line as a person starts it.
 //!
 //! Nothing has to be started beforehand, and nothing stays: a guard process ends the servers and removes their directories when the test
@@ -20,11 +21,13 @@ mod command;
 mod database;
 mod events;
 mod fault_proxy;
+mod figures;
 mod functions;
 pub mod ledger;
 mod process;
 mod replicated;
 mod server;
+mod server_certificate;
 
 pub use api::{Api, Options};
 pub use client::Answer;
@@ -33,7 +36,10 @@ pub use command::Command;
 pub use database::Database;
 pub use events::{http_event, with_claims};
 pub use fault_proxy::{Fault, FaultProxy};
-pub use functions::{executable, keyed, scripted, scripted_route};
+pub use figures::Figures;
+pub use functions::{executable, keyed, release_executable, scripted, scripted_route};
 pub use ledger::Ledger;
 pub use process::{eventually, is_alive, is_stopped};
 pub use replicated::Replicated;
+pub use server::guard;
+pub use server_certificate::ServerCertificate;

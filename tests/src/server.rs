@@ -23,7 +23,8 @@ pub(crate) fn workspace() -> Workspace {
 }
 
 /// One guard for the whole process: it ends what the tests started once the process ends.
-pub(crate) fn guard() -> Guard {
+#[must_use]
+pub fn guard() -> Guard {
     static GUARD: std::sync::OnceLock<Guard> = std::sync::OnceLock::new();
     GUARD.get_or_init(|| Guard::start().unwrap()).clone()
 }

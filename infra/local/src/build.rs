@@ -1,4 +1,4 @@
-//! Building the functions, with the profile and features that `cargo dev` and the tests share.
+//! Building the functions, with the profiles and features that `cargo dev`, the tests and the benchmarks share.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,6 +13,15 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 use crate::guard::Guard;
+
+/// How cargo compiles them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// Quickly.
+    Dev,
+    /// As they are deployed.
+    Release,
+}
 
 #[derive(Deserialize)]
 struct Message {
@@ -33,10 +42,13 @@ struct Target {
 ///
 /// # Cancel safety
 /// Dropping the future kills cargo and the compilers that it started.
-pub async fn build(workspace: &Path, functions: &[&str], guard: &Guard) -> anyhow::Result<BTreeMap<String, PathBuf>> {
+pub async fn build(workspace: &Path, functions: &[&str], profile: Profile, guard: &Guard) -> anyhow::Result<BTreeMap<String, PathBuf>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(&cargo);
     command.current_dir(workspace).args(["build", "--message-format=json-render-diagnostics"]);
+    if profile == Profile::Release {
+        command.arg("--release");
+    }
     command.args(functions.iter().flat_map(|function| ["--package", function]));
     // What cargo tells the program that it runs about that program's own package would look like changes to build scripts.
     for (name, _) in std::env::vars_os() {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use local::address::Address;
+use local::build::Profile;
 use local::guard::Guard;
 use local::running::{Claim, Running};
 use local::stack::{self, Plan, Stack};
@@ -102,7 +103,7 @@ async fn start(workspace: &Workspace, arguments: &Arguments, guard: &Guard) -> R
 
     screen::step("functions", &format!("building {}", functions.join(", ")));
     let names: Vec<&str> = functions.iter().map(String::as_str).collect();
-    let executables = build::build(workspace.root(), &names, guard).await?;
+    let executables = build::build(workspace.root(), &names, Profile::Dev, guard).await?;
 
     let issuer_directory = token::issuer_directory(workspace);
     let plan = Plan {
