@@ -62,7 +62,7 @@ async fn a_request_that_meets_a_restart_waits_for_its_end() {
 async fn a_cold_start_without_a_database_answers_and_recovers() {
     let mut cluster = Cluster::own().await;
     let database = cluster.seeded().await;
-    let api = Api::with(&database, Options::default().with_variable("RETRY_BUDGET_MS", "2000").with_variable("DB_WARM_IN_INIT", "true")).await;
+    let api = Api::with(&database, Options::default().with_variable("RETRY_BUDGET_MS", "2000")).await;
     cluster.stop().await;
     assert_eq!(api.get_as("user-1", PATHS[0]).await.status, 503);
     cluster.start().await;

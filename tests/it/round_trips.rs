@@ -7,7 +7,7 @@ use tests::{Api, Database, FaultProxy, Options};
 const PATH: &str = "/api/user/purchased-models";
 const FUNCTION: &str = "purchased-models";
 
-/// Connecting with a SCRAM password in plain text: startup, the two answers of SCRAM. With TLS it is two more.
+/// Connecting, during init, with a SCRAM password in plain text: startup, the two answers of SCRAM. With TLS it is two more.
 const CONNECT: u64 = 3;
 /// The first time a statement is used on a connection it is described before it is run.
 const FIRST_READ: u64 = 2;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tests::{Api, Database, Fault, Options, eventually};
+use tests::{Api, Database, Fault, FaultProxy, Options, eventually};
 
 use crate::behind_proxy::{BehindProxy, NORMAL, PATH};
 
@@ -30,6 +30,23 @@ async fn a_stale_flow_on_a_connection_in_use_is_served_after_one_attempt_timeout
     let next = bench.served().await;
     assert!(next < NORMAL, "{next:?}");
     bench.api.stop().await;
+}
+
+#[tokio::test]
+async fn a_silent_database_during_init_costs_one_connect_timeout() {
+    let database = Database::seeded().await;
+    let proxy = FaultProxy::to(database.address()).await;
+    let options = Options::default().with_variable("DATABASE_URL", &database.app_url_at(proxy.address()));
+    let api = Api::with(&database, options).await;
+    proxy.begin(Fault::Silence);
+    let back = async {
+        eventually("init goes on", async || api.logs().iter().any(|line| line.text.contains("no connection during init"))).await;
+        proxy.begin(Fault::None);
+    };
+    let (answer, ()) = tokio::join!(api.get_as("user-1", PATH), back);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(proxy.flows() >= 2, "one during init, one for the request");
+    api.stop().await;
 }
 
 #[tokio::test]
@@ -74,7 +91,8 @@ async fn a_deadline_that_is_near_fails_fast_without_an_attempt() {
     let changed = std::fs::read_to_string(committed).unwrap().replace("    Timeout: 10\n", "    Timeout: 1\n");
     std::fs::write(&template, changed).unwrap();
     let options = Options { template: Some(template), ..Options::default() }.with_variable("DEADLINE_RESERVE_MS", "1000");
-    let api = Api::with(&database, options).await;
+    // The session of init would hide whether the request began one.
+    let api = Api::with(&database, options.with_variable("DB_WARM_IN_INIT", "false")).await;
     let answer = api.get_as("user-1", PATH).await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, "1"), "{answer:?}");
     assert!(database.app_sessions().await.is_empty(), "nothing was begun");

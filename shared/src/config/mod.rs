@@ -20,7 +20,7 @@
 //! | `RETRY_BUDGET_MS` | ms | 9000 | all attempts, waits and connects of one operation |
 //! | `DEADLINE_RESERVE_MS` | ms | 500 | kept free before the invocation's deadline for the answer |
 //! | `AWS_LAMBDA_MAX_CONCURRENCY` | count | 1 | set by Lambda Managed Instances: invocations at once, and so connections |
-//! | `DB_WARM_IN_INIT` | `true`, `false` | `false` | connect during init |
+//! | `DB_WARM_IN_INIT` | `true`, `false` | `true` | connect during init, which goes on without a connection where there is none to be had |
 //!
 //! An empty value counts as unset. A bad value stops init with a message that names the variable.
 
@@ -116,7 +116,7 @@ impl Config {
             budget: variables.milliseconds("RETRY_BUDGET_MS", 9_000, 10..=900_000)?,
             reserve: variables.milliseconds("DEADLINE_RESERVE_MS", 500, 0..=60_000)?,
             concurrency: variables.number("AWS_LAMBDA_MAX_CONCURRENCY", 1, 1..=1_600)?,
-            warm_in_init: variables.one_of("DB_WARM_IN_INIT", &[("false", false), ("true", true)])?.unwrap_or(false),
+            warm_in_init: variables.one_of("DB_WARM_IN_INIT", &[("false", false), ("true", true)])?.unwrap_or(true),
         })
     }
 }

@@ -34,7 +34,7 @@ fn a_url_gives_every_part_and_defaults_fill_the_rest() {
     assert_eq!(password.expose_secret(), "s/cret");
     assert_eq!(config.timeouts.attempt, Duration::from_millis(4_500));
     assert_eq!(config.retry.max_resends, 3);
-    assert!(!config.warm_in_init);
+    assert!(config.warm_in_init);
 }
 
 #[test]
