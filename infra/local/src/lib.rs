@@ -27,6 +27,7 @@ pub mod guard;
 pub mod invoke;
 pub mod issuer;
 pub mod migrate;
+pub mod pins;
 pub mod postgres;
 pub mod provision;
 pub mod proxy;
