@@ -70,6 +70,11 @@ impl Sandbox {
         Ok(Arc::new(Self { function: program.function.clone(), timeout: program.timeout, concurrency, process, state }))
     }
 
+    /// Waits until init is over; false where it failed, or took longer than Lambda allows.
+    pub async fn initialised(&self) -> bool {
+        self.state.initialised(INIT_LIMIT).await.is_ok()
+    }
+
     /// Takes a place of the sandbox for one invocation, if one is free.
     #[must_use]
     pub fn reserve(&self) -> bool {
