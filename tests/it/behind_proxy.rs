@@ -25,7 +25,7 @@ impl BehindProxy {
     pub(crate) async fn with(database: Database, options: Options) -> Self {
         let proxy = FaultProxy::to(database.address()).await;
         let url = database.app_url_at(proxy.address());
-        let api = Api::with(&database, options.with_variable("DATABASE_URL", &url)).await;
+        let api = Api::with(&database, options.by_url(&url)).await;
         let answer = api.get_as("user-1", PATH).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         api.frozen(FUNCTION).await;

@@ -5,14 +5,20 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sqlx::Connection as _;
-use tests::{Api, Database, Fault, eventually};
+use tests::{Api, Database, Fault, Options, eventually};
 
 use crate::behind_proxy::{BehindProxy, FUNCTION, PATH};
 
 #[tokio::test]
 async fn a_backend_terminated_in_the_middle_of_a_query_is_served() {
+    for options in [Options::direct(), Options::default()] {
+        terminated_in_the_middle(options).await;
+    }
+}
+
+async fn terminated_in_the_middle(options: Options) {
     let database = Database::seeded().await;
-    let api = Api::over(&database).await;
+    let api = Api::with(&database, options).await;
     let before = api.get_as("user-1", PATH).await;
     let (mut locker, mut admin) = (database.connect_admin().await, database.connect_admin().await);
     let mut lock = locker.begin().await.unwrap();

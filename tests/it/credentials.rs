@@ -23,7 +23,7 @@ async fn a_rotated_password_file_is_served_and_a_wrong_password_is_503_without_i
         ("DB_TLS", "disable".to_owned()),
         ("DB_PASSWORD_FILE", file.display().to_string()),
     ];
-    let options = parts.iter().fold(Options::default(), |options, (name, value)| options.with_variable(name, value));
+    let options = parts.iter().fold(Options::direct(), |options, (name, value)| options.with_variable(name, value));
     let api = Api::with(&database, options).await;
     assert_eq!(api.get_as("user-1", PATH).await.status, 200);
     local::database::set_password(&mut admin, "thaw_app", "second-secret").await.unwrap();

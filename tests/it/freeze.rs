@@ -30,7 +30,7 @@ async fn a_sandbox_is_frozen_between_invocations_and_keeps_its_connection() {
 #[tokio::test]
 async fn a_backend_that_was_terminated_in_the_freeze_is_replaced_unnoticed() {
     let database = Database::seeded().await;
-    let api = Api::over(&database).await;
+    let api = Api::with(&database, Options::direct()).await;
     let before = api.get_as("user-1", PATH).await;
     api.frozen(FUNCTION).await;
     let sessions = database.app_sessions().await;
@@ -46,7 +46,7 @@ async fn a_backend_that_was_terminated_in_the_freeze_is_replaced_unnoticed() {
 #[tokio::test]
 async fn a_long_idle_connection_is_pinged_and_a_lost_one_replaced_before_use() {
     let database = Database::seeded().await;
-    let api = Api::with(&database, Options::default().with_variable("DB_MAX_IDLE_MS", "50").with_variable("DB_PING_TIMEOUT_MS", "10000")).await;
+    let api = Api::with(&database, Options::direct().with_variable("DB_MAX_IDLE_MS", "50").with_variable("DB_PING_TIMEOUT_MS", "10000")).await;
     assert_eq!(api.get_as("user-1", PATH).await.status, 200);
     api.frozen(FUNCTION).await;
     let sessions = database.app_sessions().await;

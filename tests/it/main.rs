@@ -19,6 +19,8 @@ mod managed_instances;
 mod migrations;
 mod outage;
 mod plans;
+mod proxy_sharing;
+mod proxy_wire;
 mod repository;
 mod restart;
 mod roles;

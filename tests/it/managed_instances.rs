@@ -18,7 +18,7 @@ const FUNCTION: &str = "purchased-models";
 const N: usize = 4;
 
 fn managed() -> Options {
-    Options::default().with_variable("AWS_LAMBDA_MAX_CONCURRENCY", &N.to_string())
+    Options::direct().with_variable("AWS_LAMBDA_MAX_CONCURRENCY", &N.to_string())
 }
 
 /// With the function that does what its query says in the place of the real one.

@@ -10,10 +10,11 @@ use crate::behind_proxy::{BehindProxy, PATH};
 
 #[tokio::test]
 async fn no_request_fails_through_a_restart_at_twenty_a_second() {
-    for immediate in [false, true] {
+    for (immediate, options) in [(false, Options::direct()), (true, Options::direct()), (false, Options::default()), (true, Options::default())] {
         let mut cluster = Cluster::own().await;
         let database = cluster.seeded().await;
-        let api = Api::over(&database).await;
+        let through = if options.proxy.is_some() { "through the stand-in" } else { "direct" };
+        let api = Api::with(&database, options).await;
         let right = api.get_as("user-1", PATH).await;
         assert_eq!(right.status, 200);
         let restart = async {
@@ -35,7 +36,7 @@ async fn no_request_fails_through_a_restart_at_twenty_a_second() {
         };
         let (answers, ()) = tokio::join!(load, restart);
         let failed: Vec<_> = answers.iter().filter(|answer| answer.status != 200 || answer.body != right.body).collect();
-        assert!(failed.is_empty(), "immediate {immediate}: {} of 240 failed, the first: {:?}", failed.len(), failed[0]);
+        assert!(failed.is_empty(), "{through}, immediate {immediate}: {} of 240 failed, the first: {:?}", failed.len(), failed[0]);
         api.stop().await;
     }
 }

@@ -36,7 +36,7 @@ async fn a_stale_flow_on_a_connection_in_use_is_served_after_one_attempt_timeout
 async fn a_silent_database_during_init_costs_one_connect_timeout() {
     let database = Database::seeded().await;
     let proxy = FaultProxy::to(database.address()).await;
-    let options = Options::default().with_variable("DATABASE_URL", &database.app_url_at(proxy.address()));
+    let options = Options::default().by_url(&database.app_url_at(proxy.address()));
     let api = Api::with(&database, options).await;
     proxy.begin(Fault::Silence);
     let back = async {

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use local::cloud::Settings;
 use local::invoke::{Invoke as _, InvokeError, Outcome};
+use local::proxy::{self, Pin};
 use local::sandbox::{LogLine, SandboxReport};
-use local::stack::{self, Plan, Stack};
+use local::stack::{Plan, Stack};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
@@ -27,17 +28,32 @@ pub struct Options {
     pub executables: BTreeMap<String, PathBuf>,
     /// A template that takes the place of the committed one.
     pub template: Option<PathBuf>,
+    /// The stand-in for RDS Proxy before the database; without it functions connect to the database itself.
+    pub proxy: Option<proxy::Settings>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         // On a busy machine an instant may be long, and tests count sandboxes.
         let settings = Settings { settle_limit: Duration::from_secs(10), ..Settings::default() };
-        Self { environment: BTreeMap::new(), settings, executables: BTreeMap::new(), template: None }
+        Self { environment: BTreeMap::new(), settings, executables: BTreeMap::new(), template: None, proxy: Some(proxy::Settings::default()) }
     }
 }
 
 impl Options {
+    /// Functions connect to the database itself, with a password and in plain text: for faults that only a message's content makes.
+    #[must_use]
+    pub fn direct() -> Self {
+        Self { proxy: None, ..Self::default() }
+    }
+
+    /// As [`Options::direct`], by this URL: that of a fault proxy before the database.
+    #[must_use]
+    pub fn by_url(mut self, url: &str) -> Self {
+        self.proxy = None;
+        self.with_variable("DATABASE_URL", url)
+    }
+
     /// With a variable set.
     #[must_use]
     pub fn with_variable(mut self, name: &str, value: &str) -> Self {
@@ -51,6 +67,7 @@ pub struct Api {
     stack: Stack,
     client: reqwest::Client,
     logs: Arc<Mutex<Vec<LogLine>>>,
+    pinned: Arc<Mutex<Vec<Pin>>>,
 }
 
 impl Api {
@@ -64,20 +81,23 @@ impl Api {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut executables = functions::executables().await.clone();
         executables.extend(options.executables);
-        let mut environment = stack::database_environment(&database.app_url());
-        environment.extend(options.environment);
         let logs = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&logs);
+        let pinned = Arc::new(Mutex::new(Vec::new()));
+        let pins = Arc::clone(&pinned);
         let plan = Plan {
             template: &options.template.unwrap_or_else(|| workspace().template()),
             executables: &executables,
-            environment,
+            app_url: &database.app_url(),
+            proxy: options.proxy,
+            environment: options.environment,
             issuer_directory: issuer_directory(),
             settings: options.settings,
             logs: Arc::new(move |line| sink.lock().unwrap().push(line)),
+            pins: Arc::new(move |pin| pins.lock().unwrap().push(pin.clone())),
         };
         let stack = Stack::start(plan, listener, &guard()).await.unwrap();
-        Self { stack, client: reqwest::Client::new(), logs }
+        Self { stack, client: reqwest::Client::new(), logs, pinned }
     }
 
     /// The API's URL.
@@ -160,6 +180,21 @@ impl Api {
     #[must_use]
     pub fn logs(&self) -> Vec<LogLine> {
         self.logs.lock().unwrap().clone()
+    }
+
+    /// What pinned a session of the stand-in so far, or may.
+    #[must_use]
+    pub fn pins(&self) -> Vec<Pin> {
+        self.pinned.lock().unwrap().clone()
+    }
+
+    /// The stand-in for RDS Proxy.
+    ///
+    /// # Panics
+    /// There is none.
+    #[must_use]
+    pub fn proxy(&self) -> &local::proxy::Proxy {
+        self.stack.proxy.as_ref().expect("the functions connect through the stand-in")
     }
 
     /// Ends everything.

@@ -47,7 +47,7 @@ impl Ledger {
         .await
         .unwrap();
         let proxy = FaultProxy::to(database.address()).await;
-        let mut options = Options::default().with_variable("DATABASE_URL", &database.app_url_at(proxy.address()));
+        let mut options = Options::default().by_url(&database.app_url_at(proxy.address()));
         options.executables.insert(FUNCTION.to_owned(), functions::keyed());
         Self { api: Api::with(&database, options).await, proxy, database }
     }

@@ -25,6 +25,7 @@ mod figures;
 mod functions;
 pub mod ledger;
 mod process;
+pub mod raw_client;
 mod replicated;
 mod server;
 mod server_certificate;

@@ -14,18 +14,24 @@ use serde_json::json;
 use crate::cloud::Cloud;
 use crate::invoke::{FunctionErrorKind, Invoke as _, InvokeError};
 use crate::issuer::Issuer;
+use crate::proxy::Proxy;
 use crate::sandbox::PAYLOAD_LIMIT_BYTES;
 
 /// Where the sandboxes are listed.
 pub const SANDBOXES_PATH: &str = "/sandboxes";
 
+/// Where the stand-in for RDS Proxy tells what is going on there.
+pub const PROXY_PATH: &str = "/proxy";
+
 /// The routes. Invoking is Lambda's own path, so that `aws lambda invoke --endpoint-url` works:
 /// <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>.
-pub fn router(cloud: Arc<Cloud>, issuer: &Issuer) -> Router {
+pub fn router(cloud: Arc<Cloud>, proxy: Option<Arc<Proxy>>, issuer: &Issuer) -> Router {
+    let database = Router::new().route(PROXY_PATH, get(report_proxy)).with_state(proxy);
     Router::new()
         .route(SANDBOXES_PATH, get(sandboxes))
         .route("/2015-03-31/functions/{name}/invocations", post(invoke))
         .with_state(cloud)
+        .merge(database)
         .merge(issuer.router())
         .layer(middleware::from_fn(only_this_machine))
 }
@@ -43,6 +49,13 @@ async fn only_this_machine(request: axum::extract::Request, next: Next) -> Respo
 
 async fn sandboxes(State(cloud): State<Arc<Cloud>>) -> Response {
     json_response(StatusCode::OK, &json!(cloud.sandboxes().await))
+}
+
+async fn report_proxy(State(proxy): State<Option<Arc<Proxy>>>) -> Response {
+    match proxy {
+        Some(proxy) => json_response(StatusCode::OK, &json!(proxy.report())),
+        None => (StatusCode::NOT_FOUND, "the functions connect to the database itself\n").into_response(),
+    }
 }
 
 async fn invoke(State(cloud): State<Arc<Cloud>>, Path(name): Path<String>, headers: HeaderMap, body: Body) -> Response {

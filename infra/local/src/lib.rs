@@ -7,6 +7,8 @@
 //! | [`cloud`], [`sandbox`] | Lambda: sandboxes that freeze, Runtime API, Extensions API |
 //! | [`template`] | `template.yaml`, the only place where a route is written |
 //! | [`wire`] | Postgres's protocol, as far as a proxy reads it |
+//! | [`proxy`] | RDS Proxy: TLS, IAM, database connections shared by transaction |
+//! | [`pins`] | which statements would pin a session there |
 //! | [`postgres`] | a server, found or fetched |
 //! | [`proxy`] | RDS Proxy: IAM tokens |
 //! | [`database`], [`migrate`], [`seed`] | databases, their schema, their demonstration data |

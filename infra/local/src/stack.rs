@@ -16,6 +16,7 @@ use crate::control;
 use crate::gateway::{self, Gateway};
 use crate::guard::Guard;
 use crate::issuer::Issuer;
+use crate::proxy::{self, PinSink, Proxy, Upstream};
 use crate::sandbox::{LogSink, MAX_CONCURRENCY, Program};
 use crate::template::{Route, Template};
 
@@ -30,14 +31,20 @@ pub struct Plan<'a> {
     pub template: &'a Path,
     /// The functions' executables by name.
     pub executables: &'a BTreeMap<String, PathBuf>,
-    /// Variables of the functions, over those of the template.
+    /// How the functions' role connects to the database: a secret.
+    pub app_url: &'a str,
+    /// The stand-in for RDS Proxy before the database; without it functions connect to the database itself.
+    pub proxy: Option<proxy::Settings>,
+    /// Variables of the functions, over those of the template and of the database.
     pub environment: BTreeMap<String, String>,
-    /// Where the issuer's key lies.
+    /// Where the issuer's key lies, and the certificate that the stand-in is trusted by.
     pub issuer_directory: &'a Path,
     /// Bounds of the sandboxes.
     pub settings: cloud::Settings,
     /// Where the functions' lines go.
     pub logs: LogSink,
+    /// Where statements go that pin a session of the stand-in, or may.
+    pub pins: PinSink,
 }
 
 /// The bundle, running until it is shut down.
@@ -48,6 +55,8 @@ pub struct Stack {
     pub issuer: Arc<Issuer>,
     /// The API's routes.
     pub routes: Vec<Route>,
+    /// The stand-in for RDS Proxy, where there is one.
+    pub proxy: Option<Arc<Proxy>>,
     api: SocketAddr,
     control: SocketAddr,
     stopping: watch::Sender<bool>,
@@ -62,9 +71,8 @@ pub fn functions(template: &Path) -> Result<Vec<String>> {
     Ok(read(template, "http://127.0.0.1")?.functions.into_iter().map(|function| function.name).collect())
 }
 
-/// What functions need beyond the template: the database by URL, whose sslmode takes the place of `DB_TLS`.
-#[must_use]
-pub fn database_environment(app_url: &str) -> BTreeMap<String, String> {
+/// What functions need beyond the template to connect to the database itself: a URL, whose sslmode takes the place of `DB_TLS`.
+fn direct_environment(app_url: &str) -> BTreeMap<String, String> {
     [("DATABASE_URL", app_url), ("DB_AUTH", "password"), ("DB_TLS", "")].map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
@@ -84,10 +92,16 @@ impl Stack {
         let control = control_listener.local_addr().context("the issuer has no address")?;
         let issuer = Arc::new(Issuer::load_or_create(plan.issuer_directory, format!("http://{control}"))?);
         let template = read(plan.template, issuer.url())?;
+        let proxy = match plan.proxy {
+            Some(settings) => Some(Arc::new(Proxy::start(Upstream::of_role(plan.app_url)?, settings, plan.pins, plan.issuer_directory).await?)),
+            None => None,
+        };
+        let database = proxy.as_ref().map_or_else(|| direct_environment(plan.app_url), |proxy| proxy.environment());
         let programs = template.functions.iter().map(|function| {
             let executable = plan.executables.get(&function.name).with_context(|| format!("the function {} was not built", function.name))?;
             let mut environment = function.environment.clone();
             environment.extend(function.sandbox_concurrency.map(|concurrency| (MAX_CONCURRENCY.to_owned(), concurrency.to_string())));
+            environment.extend(database.clone());
             environment.extend(plan.environment.clone());
             let program = Program {
                 function: function.name.clone(),
@@ -104,7 +118,7 @@ impl Stack {
         let stopping = watch::Sender::new(false);
         let mut servers = JoinSet::new();
         servers.spawn(gateway.serve(listener, stopped(stopping.subscribe())));
-        let control_server = axum::serve(control_listener, control::router(Arc::clone(&cloud), &issuer));
+        let control_server = axum::serve(control_listener, control::router(Arc::clone(&cloud), proxy.clone(), &issuer));
         let mut control_stopping = stopping.subscribe();
         servers.spawn(async move {
             tokio::select! {
@@ -114,7 +128,7 @@ impl Stack {
                 _ = control_stopping.wait_for(|stopping| *stopping) => {}
             }
         });
-        Ok(Self { cloud, issuer, routes: template.routes, api, control, stopping, servers })
+        Ok(Self { cloud, issuer, routes: template.routes, proxy, api, control, stopping, servers })
     }
 
     /// The API's URL.

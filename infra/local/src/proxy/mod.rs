@@ -1,3 +1,198 @@
-//! The stand-in of RDS Proxy.
+//! The stand-in for RDS Proxy: TLS, IAM tokens, database connections shared by transaction, and what would pin.
+//!
+//! It behaves as AWS documents RDS Proxy for PostgreSQL ("Using Amazon RDS Proxy" in the Amazon RDS User Guide), so that development has
+//! production's shape. What AWS does not document it proves nothing about: how an unnamed statement fares whose Parse and Bind a Sync
+//! separates (here it follows its client), whether SET LOCAL or a default that calls nextval pins (here it is reported as "may pin"), whether
+//! a ping takes a database connection (here it does), TLS without asking first (refused here), and the SQLSTATEs of a refused token.
 
+mod certificate;
+mod exchange;
 pub mod iam;
+mod link;
+mod opening;
+mod pool;
+mod session;
+mod statements;
+mod upstream;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use certificate::Identity;
+use iam::{LocalCredentials, Verifier};
+use pool::Pool;
+pub use upstream::Upstream;
+use watch::Watch;
+pub use watch::{Pin, PinSink};
+
+/// The region that the local cloud says it is in.
+pub const REGION: &str = "eu-central-1";
+
+/// The most connections of clients; further ones wait to be accepted.
+const CLIENT_LIMIT: usize = 10_000;
+
+/// Bounds of the stand-in.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// The most database connections (RDS Proxy: a part of the server's max_connections).
+    pub connections: usize,
+    /// How long a transaction waits for one (ConnectionBorrowTimeout; the time ladder in the template).
+    pub borrow_timeout: Duration,
+    /// How long a client may say nothing (IdleClientTimeout).
+    pub idle_client_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { connections: 20, borrow_timeout: Duration::from_secs(2), idle_client_timeout: Duration::from_secs(1_800) }
+    }
+}
+
+/// The stand-in, running until it is dropped.
+pub struct Proxy {
+    address: SocketAddr,
+    /// The certificate that clients have to trust; the file goes with this value.
+    authority: PathBuf,
+    credentials: LocalCredentials,
+    database: String,
+    shared: Arc<Shared>,
+    _serving: JoinSet<()>,
+}
+
+/// What is going on at the stand-in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProxyReport {
+    /// Connections of clients, those that sign in included.
+    pub clients: usize,
+    /// Database connections that a client has for a transaction, or because it is pinned.
+    pub borrowed: usize,
+    /// Database connections that nobody has.
+    pub idle: usize,
+    /// What pinned or may pin so far, each once.
+    pub pins: Vec<Pin>,
+}
+
+struct Shared {
+    tls: TlsAcceptor,
+    verifier: Verifier,
+    pool: Arc<Pool>,
+    settings: Settings,
+    watch: Arc<Watch>,
+    clients: AtomicUsize,
+}
+
+impl Proxy {
+    /// Listens on a loopback port and lets clients with its own [`credentials`](Self::environment) through to `upstream`. The certificate
+    /// that they have to trust is written into `directory`.
+    ///
+    /// # Errors
+    /// No port or no random numbers are to be had, or the certificate cannot be written.
+    pub async fn start(upstream: Upstream, settings: Settings, pins: PinSink, directory: &Path) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port for the database proxy")?;
+        let address = listener.local_addr().context("no port for the database proxy")?;
+        let identity = Identity::generate()?;
+        let credentials = LocalCredentials::generate()?;
+        let database = upstream.database().to_owned();
+        // Several may run from one directory; none listens on another's port.
+        let authority = directory.join(format!("database-authority-{}.pem", address.port()));
+        std::fs::create_dir_all(directory)
+            .and_then(|()| std::fs::write(&authority, &identity.authority_pem))
+            .with_context(|| format!("cannot write {}", authority.display()))?;
+        let shared = Arc::new(Shared {
+            tls: TlsAcceptor::from(identity.tls),
+            verifier: Verifier::new(certificate::NAMES, address.port(), REGION).with(&credentials),
+            pool: Pool::new(upstream, settings.connections, settings.borrow_timeout),
+            settings,
+            watch: Arc::new(Watch::new(pins)),
+            clients: AtomicUsize::new(0),
+        });
+        let mut serving = JoinSet::new();
+        serving.spawn(accept(listener, Arc::clone(&shared)));
+        Ok(Self { address, authority, credentials, database, shared, _serving: serving })
+    }
+
+    /// Where functions connect.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What functions need to sign in. Secrets are among it.
+    #[must_use]
+    pub fn environment(&self) -> BTreeMap<String, String> {
+        let mut environment = self.credentials.environment();
+        let own = [
+            ("AWS_REGION", REGION.to_owned()),
+            ("DB_HOST", self.address.ip().to_string()),
+            ("DB_PORT", self.address.port().to_string()),
+            ("DB_NAME", self.database.clone()),
+            ("DB_AUTH", "iam".to_owned()),
+            ("DB_TLS", "verify-full".to_owned()),
+            ("DB_CA_FILE", self.authority.display().to_string()),
+        ];
+        environment.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        environment
+    }
+
+    /// What is going on.
+    #[must_use]
+    pub fn report(&self) -> ProxyReport {
+        let (borrowed, idle) = self.shared.pool.counts();
+        ProxyReport { clients: self.shared.clients.load(Ordering::SeqCst), borrowed, idle, pins: self.shared.watch.pins() }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        // One that stays behind is a certificate whose key nobody has.
+        let _ = std::fs::remove_file(&self.authority);
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let mut sessions = JoinSet::new();
+    loop {
+        while sessions.len() >= CLIENT_LIMIT {
+            sessions.join_next().await;
+        }
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let client = Counted::new(&shared);
+                sessions.spawn(async move { session::serve(stream, &client.0).await });
+            }
+            // Out of file descriptors: some will be free in a moment.
+            Err(error) => {
+                tracing::warn!(%error, "the database proxy cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        while sessions.try_join_next().is_some() {}
+    }
+}
+
+/// One of the clients.
+struct Counted(Arc<Shared>);
+
+impl Counted {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.clients.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.clients.fetch_sub(1, Ordering::SeqCst);
+    }
+}

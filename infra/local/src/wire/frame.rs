@@ -65,6 +65,15 @@ impl Frame {
         &self.bytes[HEAD_BYTES..]
     }
 
+    /// A part of this frame's body, sharing its memory.
+    ///
+    /// # Panics
+    /// The slice is of another frame.
+    #[must_use]
+    pub fn slice(&self, part: &[u8]) -> Bytes {
+        self.bytes.slice_ref(part)
+    }
+
     /// The message as it goes over the wire.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
@@ -139,14 +148,9 @@ impl<R: AsyncRead + Unpin> Frames<R> {
         self.stream.read_buf(&mut self.buffer).await
     }
 
-    /// The stream below, for writing where it goes both ways.
-    pub fn stream_mut(&mut self) -> &mut R {
-        &mut self.stream
-    }
-
-    /// The stream below and what was read of it beyond the last frame.
-    pub fn into_parts(self) -> (R, BytesMut) {
-        (self.stream, self.buffer)
+    /// From now on frames may be this long, their heads included.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
     }
 }
 

@@ -3,6 +3,7 @@
 mod postgres;
 mod screen;
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use local::guard::Guard;
 use local::running::{Claim, Running};
 use local::stack::{self, Plan, Stack};
 use local::workspace::Workspace;
-use local::{build, cloud, provision};
+use local::{build, cloud, provision, proxy};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -109,10 +110,13 @@ async fn start(workspace: &Workspace, arguments: &Arguments, guard: &Guard) -> R
     let plan = Plan {
         template: &workspace.template(),
         executables: &executables,
-        environment: stack::database_environment(&provisioned.app_url),
+        app_url: &provisioned.app_url,
+        proxy: Some(proxy::Settings::default()),
+        environment: BTreeMap::new(),
         issuer_directory: &issuer_directory,
         settings: cloud::Settings::default(),
         logs: Arc::new(screen::log_line),
+        pins: Arc::new(screen::pin),
     };
     let stack = Stack::start(plan, listener, guard).await?;
     let running = Running {

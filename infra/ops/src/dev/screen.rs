@@ -4,7 +4,9 @@ use std::io::{IsTerminal as _, Write as _};
 
 use anyhow::Result;
 use local::address::Address;
+use local::control::PROXY_PATH;
 use local::provision::Provisioned;
+use local::proxy::Pin;
 use local::running::Running;
 use local::sandbox::LogLine;
 use local::stack::{Stack, TOKEN_LIFETIME};
@@ -50,6 +52,14 @@ pub(super) fn log_line(log: LogLine) {
     let _ = if out.is_terminal() { writeln!(out, "\x1b[2m{name}\x1b[0m {text}") } else { writeln!(out, "{name} {text}") };
 }
 
+/// One statement that would pin a session in RDS Proxy, or may.
+pub(super) fn pin(pin: &Pin) {
+    let mut out = std::io::stderr().lock();
+    let finding = &pin.finding;
+    let text = format!("{}: {}: {}", finding.verdict().name(), finding.reason.sentence(), finding.statement);
+    let _ = writeln!(out, "{:<10} {:<18} {text}", "pin", pin.application);
+}
+
 /// A log line of `shared::telemetry`.
 #[derive(Deserialize)]
 struct Entry {
@@ -87,6 +97,9 @@ pub(super) fn database(address: &Address, provisioned: &Provisioned) {
 
 pub(super) fn summary(stack: &Stack, running: &Running) -> Result<()> {
     let api = stack.api_url();
+    if let Some(proxy) = &stack.proxy {
+        step("proxy", &format!("{} (as RDS Proxy: TLS, IAM; report: {}{PROXY_PATH})", proxy.address(), stack.control_url()));
+    }
     step("issuer", &format!("{} (tokens: cargo ops token <subject>)", stack.control_url()));
     if let Some(directory) = &running.data_directory {
         step("data", &directory.display().to_string());
