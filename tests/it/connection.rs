@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sqlx::Connection as _;
-use tests::{Api, Database, Fault, Options, eventually};
+use tests::{Api, Database, Fault, FaultProxy, Options, eventually};
 
 use crate::behind_proxy::{BehindProxy, FUNCTION, PATH};
 
@@ -131,5 +131,30 @@ async fn a_slow_statement_of_a_killed_caller_is_gone_by_statement_timeout() {
     assert_eq!(answer.status, 500, "Lambda's answer for a lost process: {answer:?}");
     lock.rollback().await.unwrap();
     assert_eq!(api.get_as("user-1", PATH).await.status, 200);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn tls_that_is_cut_in_the_middle_of_anything_is_served() {
+    let database = Database::seeded().await;
+    // Listens first, since its port is the one that tokens are signed for.
+    let fault_proxy = FaultProxy::to(database.address()).await;
+    let settings = local::proxy::Settings { public_port: Some(fault_proxy.address().port()), ..local::proxy::Settings::default() };
+    let api = Api::with(&database, Options { proxy: Some(settings), ..Options::default() }).await;
+    fault_proxy.point_to(api.proxy().address());
+    let right = api.get_as("user-1", PATH).await;
+    assert_eq!((right.status, fault_proxy.flows()), (200, 1), "{right:?}");
+    // So few that the sandbox's allowance for sending again lasts.
+    for bytes in [1, 50, 800, 1_500, 3_000, 6_000] {
+        let flows = fault_proxy.flows();
+        fault_proxy.begin(Fault::CutAfter(bytes));
+        // The connection that was there is cut in the result; those that follow, in handshake, sign-in or result, while the fault lasts.
+        let mend = async {
+            eventually("the cut is answered by a new connection", async || fault_proxy.flows() > flows).await;
+            fault_proxy.begin(Fault::None);
+        };
+        let (answer, ()) = tokio::join!(api.get_as("user-1", PATH), mend);
+        assert_eq!((answer.status, &answer.body), (200, &right.body), "cut after {bytes} bytes");
+    }
     api.stop().await;
 }

@@ -11,7 +11,7 @@ const PATHS: [&str; 2] = ["/api/user/purchased-models", "/api/models/user-models
 async fn a_stopped_database_gives_503_before_the_deadline_and_200_once_it_is_back() {
     let mut cluster = Cluster::own().await;
     let database = cluster.seeded().await;
-    let api = Api::over(&database).await;
+    let api = Api::with(&database, Options::direct()).await;
     for path in PATHS {
         assert_eq!(api.get_as("user-1", path).await.status, 200);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use local::proxy::Settings;
 use tests::raw_client::{RawClient, errors, values};
-use tests::{Api, Cluster, Database, Options, eventually};
+use tests::{Api, Cluster, Database, Options, eventually, is_alive};
 
 async fn stand_in(database: &Database, settings: Settings) -> Api {
     Api::with(database, Options { proxy: Some(settings), ..Options::default() }).await
@@ -106,7 +106,12 @@ async fn through_a_restart_idle_clients_stay_statements_in_flight_are_cut_and_ne
     };
     let restart = async {
         eventually("the statement runs", async || api.proxy().report().borrowed == 1).await;
+        let sessions = database.app_sessions().await;
+        // A cluster for tests may forget what is newer.
+        sqlx::raw_sql("checkpoint").execute(&mut database.connect_admin().await).await.unwrap();
         cluster.stop_how(true).await;
+        // The server is gone a moment before its sessions are.
+        eventually("every session has ended", async || !sessions.iter().any(|pid| is_alive(*pid))).await;
         let waiting = async {
             // A new client and one that was idle both wait for the database.
             let mut new = RawClient::signed_in(api.proxy(), &[]).await;

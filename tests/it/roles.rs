@@ -23,7 +23,17 @@ async fn routes_and_operators_have_the_time_limits_of_the_ladder() {
         .await
         .unwrap();
         settings.sort();
-        assert_eq!(settings, ["idle_in_transaction_session_timeout=3000ms", "lock_timeout=1000ms", "statement_timeout=2000ms"], "{role}");
+        let expected = [
+            "client_connection_check_interval=1s",
+            "idle_in_transaction_session_timeout=3000ms",
+            "lock_timeout=1000ms",
+            "statement_timeout=2000ms",
+            "tcp_keepalives_count=4",
+            "tcp_keepalives_idle=120",
+            "tcp_keepalives_interval=15",
+            "tcp_user_timeout=30s",
+        ];
+        assert_eq!(settings, expected, "{role}");
     }
 }
 

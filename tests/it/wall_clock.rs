@@ -3,12 +3,12 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use shared::config::{self, Config, Credentials, Timeouts, Tls};
+use shared::Db;
+use shared::config::{self, Config, Credentials, Tls};
 use shared::deadline::Deadline;
-use shared::retry::Policy;
-use shared::{Db, Query};
-use sqlx::PgConnection;
 use tests::{Database, FaultProxy};
+
+use crate::in_process::{self, Backend};
 
 /// By how many seconds the clock of this test differs from the machine's.
 static SET_S: AtomicI64 = AtomicI64::new(0);
@@ -17,16 +17,6 @@ fn wall_clock() -> SystemTime {
     let set_s = SET_S.load(Ordering::SeqCst);
     let by = Duration::from_secs(set_s.unsigned_abs());
     if set_s < 0 { SystemTime::now() - by } else { SystemTime::now() + by }
-}
-
-struct Backend;
-
-impl Query for Backend {
-    type Output = i32;
-
-    async fn run(&self, connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
-        sqlx::query_scalar("select pg_backend_pid()").fetch_one(connection).await
-    }
 }
 
 #[tokio::test]
@@ -54,24 +44,15 @@ async fn a_wall_clock_that_jumps_either_way_costs_a_ping_and_keeps_the_connectio
 }
 
 fn config(database: &Database, proxy: &FaultProxy) -> Config {
-    let (app, ms) = (database.app(), Duration::from_millis);
+    let app = database.app();
     let url = database.app_url();
     let password = url.split_once("://").unwrap().1.split_once('@').unwrap().0.split_once(':').unwrap().1;
-    Config {
-        database: config::Database {
-            host: proxy.address().ip().to_string(),
-            port: proxy.address().port(),
-            name: database.name().to_owned(),
-            user: app.get_username().to_owned(),
-            credentials: Credentials::Password(password.into()),
-            tls: Tls::Disable,
-        },
-        timeouts: Timeouts { connect: ms(1_000), ping: ms(10_000), attempt: ms(4_500) },
-        retry: Policy { max_resends: 3, base_delay: ms(50), max_delay: ms(1_000), reconnect_floor: ms(20) },
-        max_idle: ms(600_000),
-        budget: ms(9_000),
-        reserve: ms(500),
-        concurrency: 1,
-        warm_in_init: false,
-    }
+    in_process::config(config::Database {
+        host: proxy.address().ip().to_string(),
+        port: proxy.address().port(),
+        name: database.name().to_owned(),
+        user: app.get_username().to_owned(),
+        credentials: Credentials::Password(password.into()),
+        tls: Tls::Disable,
+    })
 }

@@ -1,7 +1,8 @@
 //! A forwarder between the functions and Postgres that fails as networks fail, and counts what passes.
 //!
 //! What it cannot show: packets that are lost and sent again. A silent flow here is one whose bytes are read and withheld, so the sender's
-//! kernel sees them acknowledged; on a real dead flow they would stay unacknowledged, which ends a connection sooner, never later.
+//! kernel sees them acknowledged; on a real dead flow they would stay unacknowledged, which ends a connection sooner, never later. Only
+//! [`Fault::Vanished`] is as real towards the server: its packets are dropped before the kernel answers them.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,6 +25,8 @@ pub enum Fault {
     Silence,
     /// As silence, but only for flows that exist when the fault begins.
     OldSilence,
+    /// The machine of the flows that exist when the fault begins is gone: nothing comes from it any more, no acknowledgement and no end.
+    Vanished,
     /// As silence, but only from the server.
     ServerSilence,
     /// Every flow is reset, and every new one as soon as it is accepted.
@@ -133,6 +136,16 @@ async fn forward(client: TcpStream, number: u64, shared: Arc<Shared>) {
     let spare = client.into_std().unwrap();
     let client = TcpStream::from_std(spare.try_clone().unwrap()).unwrap();
     let spare = TcpStream::from_std(spare).unwrap();
+    let spare_server = server.into_std().unwrap();
+    let server = TcpStream::from_std(spare_server.try_clone().unwrap()).unwrap();
+    let mut unplugging = shared.fault.subscribe();
+    let vanished = async move {
+        if unplugging.wait_for(|(fault, flows_before)| *fault == Fault::Vanished && number <= *flows_before).await.is_ok() {
+            // A socket filter that takes no packet (classic BPF: return 0).
+            socket2::SockRef::from(&spare_server).attach_filter(&[socket2::SockFilter::new(0x06, 0, 0, 0)]).unwrap();
+        }
+        std::future::pending::<()>().await;
+    };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let upward = Pump { number, server_side: false, asked: Arc::clone(&asked), shared: Arc::clone(&shared), fault: shared.fault.subscribe() };
@@ -142,6 +155,7 @@ async fn forward(client: TcpStream, number: u64, shared: Arc<Shared>) {
         end = downward => if end == End::Cut { reset(&spare) },
         _ = upward => {}
         () = was_reset(&mut fault) => reset(&spare),
+        () = vanished => {}
     }
 }
 
@@ -194,6 +208,7 @@ impl Pump {
         let mut said;
         loop {
             let count = match from.read(&mut buffer).await {
+                Ok(0) | Err(_) if self.has_vanished() => std::future::pending().await,
                 Ok(0) | Err(_) => return End::Closed,
                 Ok(count) => count,
             };
@@ -203,7 +218,7 @@ impl Pump {
             }
             silent |= match fault {
                 Fault::Silence => true,
-                Fault::OldSilence => self.number <= flows_before,
+                Fault::OldSilence | Fault::Vanished => self.number <= flows_before,
                 Fault::ServerSilence => self.server_side,
                 _ => false,
             };
@@ -240,6 +255,12 @@ impl Pump {
                 return End::Closed;
             }
         }
+    }
+
+    /// Neither end of such a flow hears of the other's.
+    fn has_vanished(&self) -> bool {
+        let (fault, flows_before) = *self.fault.borrow();
+        fault == Fault::Vanished && self.number <= flows_before
     }
 
     /// A round trip ends with the first bytes of the server after the client's.

@@ -51,11 +51,13 @@ pub struct Settings {
     pub borrow_timeout: Duration,
     /// How long a client may say nothing (IdleClientTimeout).
     pub idle_client_timeout: Duration,
+    /// The port by which clients reach it, and sign their tokens for, where something stands before it.
+    pub public_port: Option<u16>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { connections: 20, borrow_timeout: Duration::from_secs(2), idle_client_timeout: Duration::from_secs(1_800) }
+        Self { connections: 20, borrow_timeout: Duration::from_secs(2), idle_client_timeout: Duration::from_secs(1_800), public_port: None }
     }
 }
 
@@ -79,6 +81,8 @@ pub struct ProxyReport {
     pub borrowed: usize,
     /// Database connections that nobody has.
     pub idle: usize,
+    /// How many tokens were refused so far.
+    pub refused: usize,
     /// What pinned or may pin so far, each once.
     pub pins: Vec<Pin>,
 }
@@ -90,6 +94,7 @@ struct Shared {
     settings: Settings,
     watch: Arc<Watch>,
     clients: AtomicUsize,
+    refused: AtomicUsize,
 }
 
 impl Proxy {
@@ -111,11 +116,12 @@ impl Proxy {
             .with_context(|| format!("cannot write {}", authority.display()))?;
         let shared = Arc::new(Shared {
             tls: TlsAcceptor::from(identity.tls),
-            verifier: Verifier::new(certificate::NAMES, address.port(), REGION).with(&credentials),
+            verifier: Verifier::new(certificate::NAMES, settings.public_port.unwrap_or(address.port()), REGION).with(&credentials),
             pool: Pool::new(upstream, settings.connections, settings.borrow_timeout),
             settings,
             watch: Arc::new(Watch::new(pins)),
             clients: AtomicUsize::new(0),
+            refused: AtomicUsize::new(0),
         });
         let mut serving = JoinSet::new();
         serving.spawn(accept(listener, Arc::clone(&shared)));
@@ -135,7 +141,7 @@ impl Proxy {
         let own = [
             ("AWS_REGION", REGION.to_owned()),
             ("DB_HOST", self.address.ip().to_string()),
-            ("DB_PORT", self.address.port().to_string()),
+            ("DB_PORT", self.shared.settings.public_port.unwrap_or(self.address.port()).to_string()),
             ("DB_NAME", self.database.clone()),
             ("DB_AUTH", "iam".to_owned()),
             ("DB_TLS", "verify-full".to_owned()),
@@ -149,7 +155,8 @@ impl Proxy {
     #[must_use]
     pub fn report(&self) -> ProxyReport {
         let (borrowed, idle) = self.shared.pool.counts();
-        ProxyReport { clients: self.shared.clients.load(Ordering::SeqCst), borrowed, idle, pins: self.shared.watch.pins() }
+        let count = |counter: &AtomicUsize| counter.load(Ordering::SeqCst);
+        ProxyReport { clients: count(&self.shared.clients), borrowed, idle, refused: count(&self.shared.refused), pins: self.shared.watch.pins() }
     }
 }
 

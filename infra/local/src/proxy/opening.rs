@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -83,6 +84,7 @@ pub(super) async fn open(stream: TcpStream, shared: &Arc<Shared>) -> Result<Opti
     };
     let token = token.body().strip_suffix(b"\0").and_then(|token| std::str::from_utf8(token).ok()).unwrap_or_default();
     if let Err(refusal) = shared.verifier.verify(token, &key.user, SystemTime::now()) {
+        shared.refused.fetch_add(1, Ordering::SeqCst);
         tracing::warn!(user = key.user, "an IAM token was refused: {refusal}");
         return refuse_on(&mut link, (iam::SQLSTATE, iam::message(&key.user))).await;
     }
