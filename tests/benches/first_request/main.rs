@@ -11,12 +11,14 @@ mod cgroup;
 mod sandboxes;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use local::proxy::{self, Proxy, Upstream};
 use tests::{Cluster, Database, Fault, FaultProxy, Figures, ServerCertificate};
 
 use cgroup::Quota;
-use sandboxes::{Run, Sandboxes, Situation, Took};
+use sandboxes::{Run, Sandboxes, Sessions, Situation, Took};
 
 /// 128 MB of the 1,769 MB at which Lambda gives one whole processor, 7 %, in periods of 20 ms.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>
@@ -35,36 +37,55 @@ async fn main() -> Result<()> {
     settings.push(("listen_addresses", "localhost".to_owned()));
     let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let cluster = Cluster::with(&settings).await;
-    let database = cluster.seeded().await;
-    up(&sandboxes, &database, &certificate).await?;
+    let (database, shared) = (cluster.seeded().await, cluster.seeded().await);
+    let directory = tempfile::tempdir()?;
+    let upstream = Upstream::of_role(&shared.app_url())?;
+    let proxy = Proxy::start(upstream, proxy::Settings::default(), Arc::new(|_| ()), directory.path()).await?;
+    up(&sandboxes, &sign_ins(&database, &certificate, &proxy)).await?;
     down(&sandboxes, &database).await
 }
 
+/// A way to sign in.
+struct SignIn<'a> {
+    name: &'static str,
+    environment: BTreeMap<String, String>,
+    sessions: Sessions<'a>,
+}
+
 /// The ways to sign in.
-fn sign_ins(database: &Database, certificate: &ServerCertificate) -> [(&'static str, Vec<(&'static str, String)>); 2] {
+fn sign_ins<'a>(database: &'a Database, certificate: &ServerCertificate, proxy: &'a Proxy) -> [SignIn<'a>; 3] {
     let plain = database.app_url().replace("127.0.0.1", "localhost");
     let verified = plain.replace("sslmode=disable", "sslmode=verify-full");
     assert_ne!(plain, verified);
+    let authority = certificate.authority().display().to_string();
+    let mut iam = proxy.environment();
+    iam.extend(variables(&[("DB_HOST", "localhost"), ("DB_USER", "thaw_app")]));
+    let sessions = Sessions::Database(database);
     [
-        ("SCRAM, plain text", vec![("DATABASE_URL", plain)]),
-        ("SCRAM over TLS", vec![("DATABASE_URL", verified), ("DB_CA_FILE", certificate.authority().display().to_string())]),
+        SignIn { name: "SCRAM, plain text", environment: variables(&[("DATABASE_URL", &plain)]), sessions },
+        SignIn { name: "SCRAM over TLS", environment: variables(&[("DATABASE_URL", &verified), ("DB_CA_FILE", &authority)]), sessions },
+        SignIn { name: "IAM over TLS, by the stand-in", environment: iam, sessions: Sessions::StandIn(proxy) },
     ]
 }
 
+fn variables(variables: &[(&str, &str)]) -> BTreeMap<String, String> {
+    variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
 /// The table of the requests.
-async fn up(sandboxes: &Sandboxes, database: &Database, certificate: &ServerCertificate) -> Result<()> {
+async fn up(sandboxes: &Sandboxes, sign_ins: &[SignIn<'_>]) -> Result<()> {
     let mut rows: BTreeMap<(usize, usize, bool), Vec<Run>> = BTreeMap::new();
     let shares = [("7 % (128 MB)", Some(SMALL)), ("all", None)];
-    let sign_ins = sign_ins(database, certificate);
     for run in 0..=RUNS {
         for (share, (_, quota)) in shares.iter().enumerate() {
-            for (sign_in, (name, environment)) in sign_ins.iter().enumerate() {
+            for (index, sign_in) in sign_ins.iter().enumerate() {
                 for warm in [false, true] {
-                    let situation = Situation { database, environment: environment.clone(), warm, quota: *quota };
-                    let measured = sandboxes.run(&situation, usize::from(warm), || ()).await.with_context(|| format!("{name}, warm: {warm}"))?;
+                    let situation = Situation { sessions: sign_in.sessions, environment: &sign_in.environment, warm, quota: *quota };
+                    let failed = || format!("{}, DB_WARM_IN_INIT={warm}", sign_in.name);
+                    let measured = sandboxes.run(situation, usize::from(warm), || ()).await.with_context(failed)?;
                     // The first round fills the caches of the disk and of the server.
                     if run > 0 {
-                        rows.entry((share, sign_in, warm)).or_default().push(measured);
+                        rows.entry((share, index, warm)).or_default().push(measured);
                     }
                 }
             }
@@ -77,7 +98,7 @@ async fn up(sandboxes: &Sandboxes, database: &Database, certificate: &ServerCert
     println!("|---|---|---|---|---|---|---|");
     for ((share, sign_in, warm), runs) in rows {
         let cells = [column(&runs, |run| run.init), column(&runs, |run| run.first), column(&runs, Run::cold), column(&runs, |run| run.second)];
-        println!("| {} | {} | {warm} | {} |", shares[share].0, sign_ins[sign_in].0, cells.join(" | "));
+        println!("| {} | {} | {warm} | {} |", shares[share].0, sign_ins[sign_in].name, cells.join(" | "));
     }
     Ok(())
 }
@@ -85,17 +106,18 @@ async fn up(sandboxes: &Sandboxes, database: &Database, certificate: &ServerCert
 /// The table of init without a database. The first request finds it again: init did not fail.
 async fn down(sandboxes: &Sandboxes, database: &Database) -> Result<()> {
     let proxy = FaultProxy::to(database.address()).await;
-    let environment = vec![("DATABASE_URL", database.app_url_at(proxy.address()))];
+    let environment = variables(&[("DATABASE_URL", &database.app_url_at(proxy.address()))]);
     println!("\nThe database is down during init and back for the first request; {RUNS_DOWN} sandboxes of each kind; p50 / p100 in ms\n");
     println!("| database | DB_WARM_IN_INIT | init | first request |");
     println!("|---|---|---|---|");
     for (name, fault) in [("turns connections away", Fault::Reset), ("silent", Fault::Silence)] {
         for warm in [false, true] {
-            let situation = Situation { database, environment: environment.clone(), warm, quota: Some(SMALL) };
+            let situation = Situation { sessions: Sessions::Database(database), environment: &environment, warm, quota: Some(SMALL) };
             let (mut init, mut first) = (Figures::default(), Figures::default());
             for _ in 0..RUNS_DOWN {
                 proxy.begin(fault);
-                let run = sandboxes.run(&situation, 0, || proxy.begin(Fault::None)).await.with_context(|| format!("{name}, warm: {warm}"))?;
+                let run =
+                    sandboxes.run(situation, 0, || proxy.begin(Fault::None)).await.with_context(|| format!("{name}, DB_WARM_IN_INIT={warm}"))?;
                 init.add(run.init.wall);
                 first.add(run.first.wall);
             }

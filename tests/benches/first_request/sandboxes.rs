@@ -1,11 +1,13 @@
 //! One sandbox from its start over init and two requests to its end, with the time of each.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
+use local::proxy::Proxy;
 use local::sandbox::{LogSink, Program, Sandbox};
 use tests::{Database, eventually, guard, http_event};
 
@@ -15,11 +17,29 @@ const FUNCTION: &str = "purchased-models";
 /// Far more than a sandbox needs to be frozen.
 const FREEZE_LIMIT: Duration = Duration::from_secs(10);
 
+/// Where it shows whether a sandbox is connected.
+#[derive(Clone, Copy)]
+pub(crate) enum Sessions<'a> {
+    /// At the database, which it connects to itself.
+    Database(&'a Database),
+    /// At the stand-in for RDS Proxy.
+    StandIn(&'a Proxy),
+}
+
+impl Sessions<'_> {
+    async fn count(self) -> usize {
+        match self {
+            Self::Database(database) => database.app_sessions().await.len(),
+            Self::StandIn(proxy) => proxy.report().clients,
+        }
+    }
+}
+
 /// What a sandbox finds.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(crate) struct Situation<'a> {
-    pub(crate) database: &'a Database,
-    pub(crate) environment: Vec<(&'static str, String)>,
+    pub(crate) sessions: Sessions<'a>,
+    pub(crate) environment: &'a BTreeMap<String, String>,
     /// `DB_WARM_IN_INIT`.
     pub(crate) warm: bool,
     /// The processor share after init; None is the whole machine.
@@ -66,7 +86,7 @@ impl Sandboxes {
     ///
     /// # Errors
     /// Init fails, a request is not served, or the sandbox is not connected when it should be.
-    pub(crate) async fn run(&self, situation: &Situation<'_>, sessions_after_init: usize, after_init: impl FnOnce()) -> Result<Run> {
+    pub(crate) async fn run(&self, situation: Situation<'_>, sessions_after_init: usize, after_init: impl FnOnce()) -> Result<Run> {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&lines);
         let logs: LogSink = Arc::new(move |line| sink.lock().unwrap().push(line.text));
@@ -74,8 +94,8 @@ impl Sandboxes {
         result.with_context(|| format!("the function said:\n{}", lines.lock().unwrap().join("\n")))
     }
 
-    async fn observed(&self, situation: &Situation<'_>, sessions_after_init: usize, after_init: impl FnOnce(), logs: &LogSink) -> Result<Run> {
-        eventually("the sandbox before has left the server", async || situation.database.app_sessions().await.is_empty()).await;
+    async fn observed(&self, situation: Situation<'_>, sessions_after_init: usize, after_init: impl FnOnce(), logs: &LogSink) -> Result<Run> {
+        eventually("the sandbox before has left the server", async || situation.sessions.count().await == 0).await;
         let program = self.program(situation);
         let began = Instant::now();
         let sandbox = Sandbox::start(&program, &guard(), logs).await?;
@@ -86,7 +106,7 @@ impl Sandboxes {
         // From here on Lambda gives no more than the function's share. Only now: being moved can hold a process up for 15 ms.
         self.cgroup.limit(situation.quota)?;
         self.cgroup.add(pid)?;
-        let sessions = situation.database.app_sessions().await.len();
+        let sessions = situation.sessions.count().await;
         ensure!(sessions == sessions_after_init, "{sessions} sessions after init instead of {sessions_after_init}");
         after_init();
         let first = self.request(&sandbox).await?;
@@ -111,15 +131,10 @@ impl Sandboxes {
         Ok(Took { wall, processor: processor_time(pid)?.saturating_sub(used) })
     }
 
-    fn program(&self, situation: &Situation<'_>) -> Program {
-        let warm = [("DB_WARM_IN_INIT", situation.warm.to_string())];
-        Program {
-            function: FUNCTION.to_owned(),
-            executable: self.executable.clone(),
-            memory_mb: 128,
-            timeout: Duration::from_secs(10),
-            environment: situation.environment.iter().cloned().chain(warm).map(|(name, value)| (name.to_owned(), value)).collect(),
-        }
+    fn program(&self, situation: Situation<'_>) -> Program {
+        let mut environment = situation.environment.clone();
+        environment.insert("DB_WARM_IN_INIT".to_owned(), situation.warm.to_string());
+        Program { function: FUNCTION.to_owned(), executable: self.executable.clone(), memory_mb: 128, timeout: Duration::from_secs(10), environment }
     }
 }
 
