@@ -19,6 +19,7 @@ mod lists;
 mod managed_instances;
 mod migrations;
 mod outage;
+mod pins;
 mod plans;
 mod proxy_sharing;
 mod proxy_wire;

@@ -1,4 +1,4 @@
-//! Which statements would pin a session in RDS Proxy: read from their text by [`classify`], or seen passing by a [`Forwarder`].
+//! Which statements would pin a session in RDS Proxy: read from their text by [`classify()`].
 //!
 //! A pinned session keeps its database connection until it ends, so nothing is multiplexed any more. AWS documents the rules ([`Reason`])
 //! and logs each pin; here they are known before anything is deployed. No stand-in can prove what RDS Proxy does, so what is documented and
