@@ -12,8 +12,8 @@ declare
         'tcp_keepalives_idle=120',
         'tcp_keepalives_interval=15',
         'tcp_keepalives_count=4',
-        -- And less for an answer that nobody acknowledges.
-        'tcp_user_timeout=30s'
+        -- The same for an answer that nobody acknowledges. On Linux this also takes the place of the count of questions.
+        'tcp_user_timeout=180s'
     ];
     wish text;
     role_name text;

@@ -77,6 +77,8 @@ struct Progress {
     began: Instant,
     admission: Admission,
     connected: bool,
+    /// A proxy said that it has none.
+    without_database: bool,
     renewed: bool,
 }
 
@@ -97,7 +99,7 @@ impl<C: Connector> Engine<C> {
     pub(crate) async fn run<W: Work<C::Connection>>(&self, deadline: Deadline, work: &W, random: fastrand::Rng) -> Result<W::Output, Error> {
         let admission = self.protection().breaker.admit(self.connector.wall_clock());
         let retry = Retry::new(self.limits.policy, random);
-        let mut progress = Progress { retry, began: now(), admission, connected: false, renewed: false };
+        let mut progress = Progress { retry, began: now(), admission, connected: false, without_database: false, renewed: false };
         if admission == Admission::Refused {
             return Err(progress.unavailable(None));
         }
@@ -110,6 +112,8 @@ impl<C: Connector> Engine<C> {
             }
             let error = match self.attempt(work, remaining, self.limits.max_idle, &mut progress.connected).await {
                 Ok(output) => {
+                    // Also on a connection that was there: while others wait for a new one, the database is.
+                    self.protection().breaker.connected();
                     if progress.retry.resends() == 0 {
                         self.protection().allowance.earn();
                     }
@@ -120,6 +124,8 @@ impl<C: Connector> Engine<C> {
             if error.failure() == Failure::Work(Recovery::Reconnect) {
                 self.cache.distrust();
             }
+            // Until a database says something else.
+            progress.without_database = error.is_without_database() || progress.without_database && !matches!(error, AttemptError::Work(_));
             match self.decide(&error, &mut progress, deadline) {
                 Next::Again(delay) => {
                     tracing::debug!(%error, ?delay, "an attempt failed");
@@ -218,7 +224,7 @@ impl<C: Connector> Engine<C> {
             return Next::Again(self.limits.policy.reconnect_floor);
         }
         // A server that refuses the work was reached, which is what a probe is to find out.
-        let reached = matches!(error, AttemptError::Work(_));
+        let reached = matches!(error, AttemptError::Work(_)) && !error.is_without_database();
         if matches!(failure, Failure::Connect(_)) && !reached && progress.admission == Admission::Probe {
             return Next::OutOfTime;
         }
@@ -226,6 +232,8 @@ impl<C: Connector> Engine<C> {
             Decision::Again(_) if matches!(failure, Failure::Work(_)) && !self.protection().allowance.spend() => Next::GiveUp,
             Decision::Again(delay) => Next::Again(delay),
             Decision::GiveUp if matches!(failure, Failure::Connect(Recovery::Reconnect | Recovery::Retry)) => Next::OutOfTime,
+            // The last wait for the proxy was cut short by the budget.
+            Decision::GiveUp if progress.without_database => Next::OutOfTime,
             Decision::GiveUp => Next::GiveUp,
         }
     }
@@ -234,7 +242,8 @@ impl<C: Connector> Engine<C> {
     fn out_of_time(&self, progress: &Progress, last: Option<AttemptError>) -> Error {
         // The last wait may not have fitted in any more.
         let spent = now() - progress.began + self.limits.policy.max_delay;
-        if !progress.connected && (progress.admission == Admission::Probe || spent >= self.limits.budget) {
+        let reached = progress.connected && !progress.without_database;
+        if !reached && (progress.admission == Admission::Probe || spent >= self.limits.budget) {
             self.protection().breaker.not_connected(self.connector.wall_clock());
         }
         progress.unavailable(last)

@@ -83,6 +83,9 @@ const REFUSED_SIGN_IN: [&str; 2] = ["28P01", "28000"];
 /// read_only_sql_transaction: a standby, or a writer that was demoted.
 const READ_ONLY: &str = "25006";
 
+/// RDS Proxy's borrow timeout, too_many_connections, cannot_connect_now. Through a proxy they come as the answer to a statement.
+pub(crate) const NO_DATABASE: [&str; 3] = ["08000", "53300", "57P03"];
+
 impl AttemptError {
     /// What this failure asks for, and whether work may have been executed.
     #[must_use]
@@ -93,6 +96,8 @@ impl AttemptError {
             Self::WorkTimeout { .. } => Failure::Work(Recovery::Reconnect),
             // The name led to a server that is no writer, or not yet: nothing was executed, as if none had been reached.
             Self::Work(error) if sqlstate(error).as_deref() == Some(READ_ONLY) => Failure::Connect(Recovery::Reconnect),
+            // A proxy was reached, and no database behind it.
+            Self::Work(_) if self.is_without_database() => Failure::Connect(Recovery::Reconnect),
             Self::Work(error) => Failure::Work(Recovery::of_work(error)),
         }
     }
@@ -101,6 +106,12 @@ impl AttemptError {
     #[must_use]
     pub fn is_refused_sign_in(&self) -> bool {
         matches!(self, Self::Connect(_)) && self.sqlstate().is_some_and(|code| REFUSED_SIGN_IN.contains(&&*code))
+    }
+
+    /// Whether a proxy took the work and had no database to run it on: nothing was executed.
+    #[must_use]
+    pub fn is_without_database(&self) -> bool {
+        matches!(self, Self::Work(_)) && self.sqlstate().is_some_and(|code| NO_DATABASE.contains(&&*code))
     }
 
     /// This failure and its causes in one line, for the log only: it may hold text from the database.

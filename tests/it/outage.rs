@@ -113,3 +113,26 @@ async fn a_wrong_environment_stops_init_with_the_variables_name() {
     assert!(logs.iter().any(|line| line.text.contains("RETRY_BUDGET_MS must be a whole number from 10 to 900000, not")), "{logs:?}");
     api.stop().await;
 }
+
+#[tokio::test]
+async fn a_database_that_is_gone_behind_the_proxy_is_not_asked_again_and_again() {
+    let mut cluster = Cluster::own().await;
+    let database = cluster.seeded().await;
+    let settings = local::proxy::Settings { borrow_timeout: Duration::from_millis(300), ..local::proxy::Settings::default() };
+    let options = Options { proxy: Some(settings), ..Options::default() }.with_variable("RETRY_BUDGET_MS", "3000");
+    let api = Api::with(&database, options).await;
+    assert_eq!(api.get_as("user-1", PATHS[0]).await.status, 200);
+    cluster.stop().await;
+    let failed = async || {
+        assert_eq!(api.get_as("user-1", PATHS[0]).await.status, 503);
+        api.logs().into_iter().rfind(|line| line.text.contains("not served")).unwrap().text
+    };
+    // The first may spend a part of its budget on the connection that it has.
+    let asked = [failed().await, failed().await];
+    assert!(asked.iter().all(|line| !line.contains(r#""reconnects":0"#)), "{asked:?}");
+    let refused = failed().await;
+    assert!(refused.contains(r#""reconnects":0"#) && !refused.contains("sqlstate"), "the breaker answers: {refused}");
+    cluster.start().await;
+    eventually("it serves again", async || api.get_as("user-1", PATHS[0]).await.status == 200).await;
+    api.stop().await;
+}

@@ -31,7 +31,7 @@ async fn routes_and_operators_have_the_time_limits_of_the_ladder() {
             "tcp_keepalives_count=4",
             "tcp_keepalives_idle=120",
             "tcp_keepalives_interval=15",
-            "tcp_user_timeout=30s",
+            "tcp_user_timeout=180s",
         ];
         assert_eq!(settings, expected, "{role}");
     }

@@ -29,7 +29,9 @@ async fn a_destroyed_micro_vm_leaves_no_session_once_its_keepalives_are_unanswer
     let database = Database::seeded().await;
     // The role's own three minutes (see roles.rs) are too long for a test: this database's are three seconds.
     let mut admin = database.connect_admin().await;
-    for (setting, value) in [("tcp_keepalives_idle", "1"), ("tcp_keepalives_interval", "1"), ("tcp_keepalives_count", "2")] {
+    for (setting, value) in
+        [("tcp_keepalives_idle", "1"), ("tcp_keepalives_interval", "1"), ("tcp_keepalives_count", "2"), ("tcp_user_timeout", "3s")]
+    {
         let sql = format!("alter role thaw_app in database \"{}\" set {setting} = '{value}'", database.name());
         sqlx::raw_sql(&sql).execute(&mut admin).await.unwrap();
     }

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use super::ledger::Ledger;
 use super::*;
+use crate::error::NO_DATABASE;
 use crate::said::says;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub(super) enum Fault {
     Locked,
 }
 
-const FAULTS: [Fault; 22] = [
+const FAULTS: [Fault; 23] = [
     Fault::None,
     Fault::Down,
     Fault::Down,
@@ -45,6 +46,7 @@ const FAULTS: [Fault; 22] = [
     Fault::Says("55P03"),
     Fault::Says("57P01"),
     Fault::Says("57P03"),
+    Fault::Says("08000"),
     Fault::Says("26000"),
     Fault::Says("57014"),
     Fault::Says("42P01"),
@@ -215,6 +217,9 @@ impl Work<SimulatedConnection> for SimulatedWork {
                 Err(READ_ONLY)
             }
             Fault::Says(code) if code != READ_ONLY => {
+                if NO_DATABASE.contains(&code) {
+                    self.refused.fetch_add(1, Ordering::SeqCst);
+                }
                 self.hopeless.store(HOPELESS.contains(&code), Ordering::SeqCst);
                 Err(code)
             }

@@ -197,7 +197,9 @@ impl<'a> Exchange<'a> {
 
     fn parse(&mut self, frame: &Frame) -> Result<(), ClientError> {
         let parse = Parse::read(frame.body()).ok_or(ClientError::Message(b'P'))?;
-        self.client.observe(parse.sql);
+        if self.client.observe(parse.sql).forgets_statements {
+            self.connection.prepared.clear();
+        }
         self.open_batch = true;
         let unnamed = parse.name.is_empty();
         if !unnamed && let Some(twin) = self.client.statements.get(parse.name) {
@@ -249,14 +251,17 @@ impl<'a> Exchange<'a> {
     }
 
     fn send_parse(&mut self, name: Option<Vec<u8>>, statement: Arc<Statement>, unnamed: bool) {
-        self.forward(&statement.prepare(unnamed));
         if unnamed {
             self.connection.unnamed = Some(Arc::clone(&statement));
         } else {
+            // What is forgotten here may still be known there; to close what is not is no error.
+            self.forward(&Target::Statement(statement.name.text().as_bytes()).frame(b'C'));
+            self.owed.push_back(Owed::Close { forwarded: false });
             self.connection.prepared.insert(statement.name, self.connection.uses);
-            self.close_one_too_many();
         }
+        self.forward(&statement.prepare(unnamed));
         self.owed.push_back(Owed::Parse { name, statement, unnamed });
+        self.close_one_too_many();
     }
 
     fn close_one_too_many(&mut self) {

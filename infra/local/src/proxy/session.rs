@@ -1,6 +1,8 @@
 //! A client's session: between transactions it holds no database connection.
 
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpStream;
 
@@ -12,7 +14,7 @@ use super::pool::{BorrowError, Borrowed};
 use super::statements::ClientStatements;
 use super::upstream::Key;
 use super::watch::{Effect, Watch};
-use crate::wire::{Frame, Severity, error_response};
+use crate::wire::{Frame, FrameError, Severity, error_response};
 
 /// A client that has signed in.
 pub(super) struct Client {
@@ -60,7 +62,7 @@ async fn converse(mut client: Client, shared: &Arc<Shared>) {
         };
         let mut borrowed = match shared.pool.borrow(&client.key).await {
             Ok(borrowed) => borrowed,
-            Err(BorrowError::TimedOut) => match turn_away(&mut client, first).await {
+            Err(BorrowError::TimedOut) => match turn_away(&mut client, first, idle_timeout).await {
                 Ok(()) => continue,
                 Err(error) => return complain(&mut client, &error).await,
             },
@@ -85,25 +87,28 @@ fn retire(shared: &Arc<Shared>, borrowed: Borrowed) {
 }
 
 /// Answers what the client asks with the borrow timeout; it stays connected.
-async fn turn_away(client: &mut Client, first: Frame) -> Result<(), ClientError> {
+async fn turn_away(client: &mut Client, first: Frame, idle_timeout: Duration) -> Result<(), ClientError> {
+    // A client that is gone is noticed when it is read from next.
+    drop(client.link.send(&[error_response(Severity::Error, "08000", BORROW_TIMED_OUT)]).await);
     let mut frame = first;
     // After an error a server skips everything up to the next Sync.
     while !matches!(frame.kind(), b'S' | b'Q' | b'F') {
-        match client.link.inbox.next().await? {
-            Some(next) => frame = next,
-            None => return Ok(()),
+        match tokio::time::timeout(idle_timeout, client.link.inbox.next()).await {
+            Ok(next) => match next? {
+                Some(next) => frame = next,
+                None => return Ok(()),
+            },
+            Err(_) => return Err(FrameError::from(io::Error::from(io::ErrorKind::TimedOut)).into()),
         }
     }
-    let answers = [error_response(Severity::Error, "08000", BORROW_TIMED_OUT), Frame::new(b'Z', b"I")];
-    // A client that is gone is noticed when it is read from next.
-    drop(client.link.send(&answers).await);
+    drop(client.link.send(&[Frame::new(b'Z', b"I")]).await);
     Ok(())
 }
 
 /// The client's own fault, said to it before the connection ends.
 async fn complain(client: &mut Client, error: &ClientError) {
     let sqlstate = match error {
-        ClientError::Frame(crate::wire::FrameError::TooLong { .. }) | ClientError::TooManyStatements => "54000",
+        ClientError::Frame(FrameError::TooLong { .. }) | ClientError::TooManyStatements => "54000",
         ClientError::Frame(_) | ClientError::Message(_) => "08P01",
     };
     tracing::info!("a database client was cut off: {error}");
