@@ -26,6 +26,11 @@ async fn a_sandbox_that_is_shut_down_says_terminate_and_leaves_no_session() {
 
 #[tokio::test]
 async fn a_destroyed_micro_vm_leaves_no_session_once_its_keepalives_are_unanswered() {
+    if !FaultProxy::can_vanish() {
+        assert!(!nix::unistd::geteuid().is_root(), "root may filter a socket");
+        eprintln!("NOT TESTED: this machine lets only root filter a socket, so no machine can be made to vanish; run the tests as root for that");
+        return;
+    }
     let database = Database::seeded().await;
     // The role's own three minutes (see roles.rs) are too long for a test: this database's are three seconds.
     let mut admin = database.connect_admin().await;

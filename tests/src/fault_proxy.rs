@@ -76,6 +76,13 @@ impl FaultProxy {
         Self { address, shared, _accepting: accepting }
     }
 
+    /// Whether [`Fault::Vanished`] is to be had: some machines let only root filter a socket.
+    #[must_use]
+    pub fn can_vanish() -> bool {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        drop_packets(&socket).is_ok()
+    }
+
     /// Where clients connect.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -141,8 +148,7 @@ async fn forward(client: TcpStream, number: u64, shared: Arc<Shared>) {
     let mut unplugging = shared.fault.subscribe();
     let vanished = async move {
         if unplugging.wait_for(|(fault, flows_before)| *fault == Fault::Vanished && number <= *flows_before).await.is_ok() {
-            // A socket filter that takes no packet (classic BPF: return 0).
-            socket2::SockRef::from(&spare_server).attach_filter(&[socket2::SockFilter::new(0x06, 0, 0, 0)]).unwrap();
+            drop_packets(&spare_server).unwrap();
         }
         std::future::pending::<()>().await;
     };
@@ -157,6 +163,12 @@ async fn forward(client: TcpStream, number: u64, shared: Arc<Shared>) {
         () = was_reset(&mut fault) => reset(&spare),
         () = vanished => {}
     }
+}
+
+/// From now on the kernel takes no packet for this socket, as if its machine were gone.
+fn drop_packets<'a>(socket: impl Into<socket2::SockRef<'a>>) -> std::io::Result<()> {
+    // Classic BPF: return 0.
+    socket.into().attach_filter(&[socket2::SockFilter::new(0x06, 0, 0, 0)])
 }
 
 async fn was_reset(fault: &mut watch::Receiver<(Fault, u64)>) {
