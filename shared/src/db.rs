@@ -16,6 +16,9 @@ use crate::engine::{Engine, Limits, Work};
 use crate::error::{AttemptError, Error};
 use crate::key::Key;
 
+/// Bound of saying Terminate on all connections.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
+
 /// Work that changes nothing. It is a value and not a closure, so that it can run once per attempt, each time from the start.
 pub trait Query: Sync {
     /// What the work gives.
@@ -53,6 +56,9 @@ pub trait KeyedWrite: Sync {
     type Output: Send;
 
     /// Runs the work once under `key`. It must not keep anything from an earlier run.
+    ///
+    /// # Cancel safety
+    /// As [`Query::run`]. What was sent may still be committed afterwards: the key tells.
     fn run(&self, key: &Key, connection: &mut PgConnection) -> impl Future<Output = Result<Self::Output, sqlx::Error>> + Send;
 }
 
@@ -208,15 +214,19 @@ impl Db {
         }
     }
 
-    /// Closes the idle connections politely, for the end of the sandbox.
+    /// Closes the idle connections politely, for the end of the sandbox. A network that takes no Terminate holds it up for 100 ms and no
+    /// longer: Lambda gives the end 500 ms.
     ///
     /// # Cancel safety
     /// Dropping the future closes the sockets without the Terminate message.
     pub async fn close(&self) {
-        for connection in self.shared.engine.invalidate() {
+        let closing = self.shared.engine.invalidate().into_iter().map(|connection| async {
             if let Err(error) = connection.close().await {
                 tracing::debug!(%error, "the connection was gone before it was closed");
             }
+        });
+        if tokio::time::timeout(CLOSE_TIMEOUT, futures_util::future::join_all(closing)).await.is_err() {
+            tracing::debug!("the network took no Terminate");
         }
     }
 }

@@ -76,7 +76,10 @@ struct Progress {
     retry: Retry,
     began: Instant,
     admission: Admission,
-    connected: bool,
+    /// How often a connection came about.
+    connects: u32,
+    /// The last attempt was on a connection that it had opened.
+    fresh: bool,
     /// A proxy said that it has none.
     without_database: bool,
     renewed: bool,
@@ -99,7 +102,7 @@ impl<C: Connector> Engine<C> {
     pub(crate) async fn run<W: Work<C::Connection>>(&self, deadline: Deadline, work: &W, random: fastrand::Rng) -> Result<W::Output, Error> {
         let admission = self.protection().breaker.admit(self.connector.wall_clock());
         let retry = Retry::new(self.limits.policy, random);
-        let mut progress = Progress { retry, began: now(), admission, connected: false, without_database: false, renewed: false };
+        let mut progress = Progress { retry, began: now(), admission, connects: 0, fresh: false, without_database: false, renewed: false };
         if admission == Admission::Refused {
             return Err(progress.unavailable(None));
         }
@@ -110,7 +113,8 @@ impl<C: Connector> Engine<C> {
             if remaining <= self.limits.policy.reconnect_floor {
                 return Err(self.out_of_time(&progress, last));
             }
-            let error = match self.attempt(work, remaining, self.limits.max_idle, &mut progress.connected).await {
+            let connects_before = progress.connects;
+            let error = match self.attempt(work, remaining, self.limits.max_idle, &mut progress.connects).await {
                 Ok(output) => {
                     // Also on a connection that was there: while others wait for a new one, the database is.
                     self.protection().breaker.connected();
@@ -121,6 +125,7 @@ impl<C: Connector> Engine<C> {
                 }
                 Err(error) => error,
             };
+            progress.fresh = progress.connects > connects_before;
             if error.failure() == Failure::Work(Recovery::Reconnect) {
                 self.cache.distrust();
             }
@@ -148,7 +153,7 @@ impl<C: Connector> Engine<C> {
     /// As [`Engine::run`].
     pub(crate) async fn probe<W: Work<C::Connection>>(&self, timeout: Duration, work: &W) -> Result<W::Output, AttemptError> {
         let silent = |_| AttemptError::WorkTimeout { timeout_ms: timeout.as_millis() };
-        tokio::time::timeout(timeout, self.attempt(work, timeout, Duration::ZERO, &mut false)).await.map_err(silent)?
+        tokio::time::timeout(timeout, self.attempt(work, timeout, Duration::ZERO, &mut 0)).await.map_err(silent)?
     }
 
     /// Opens a connection for later.
@@ -175,10 +180,10 @@ impl<C: Connector> Engine<C> {
         work: &W,
         remaining: Duration,
         max_idle: Duration,
-        connected: &mut bool,
+        connects: &mut u32,
     ) -> Result<W::Output, AttemptError> {
         let began = now();
-        let mut connection = self.connection(remaining, max_idle, connected).await?;
+        let mut connection = self.connection(remaining, max_idle, connects).await?;
         let timeout = self.limits.attempt.min(remaining.saturating_sub(now() - began));
         let Ok(result) = tokio::time::timeout(timeout, work.run(&mut connection)).await else {
             return Err(AttemptError::WorkTimeout { timeout_ms: timeout.as_millis() });
@@ -191,7 +196,7 @@ impl<C: Connector> Engine<C> {
     }
 
     /// The cached connection if it is to be trusted, else a new one.
-    async fn connection(&self, remaining: Duration, max_idle: Duration, connected: &mut bool) -> Result<C::Connection, AttemptError> {
+    async fn connection(&self, remaining: Duration, max_idle: Duration, connects: &mut u32) -> Result<C::Connection, AttemptError> {
         let began = now();
         if let Some(mut checked_out) = self.cache.check_out(self.connector.wall_clock(), max_idle) {
             if !checked_out.stale {
@@ -204,7 +209,7 @@ impl<C: Connector> Engine<C> {
             tracing::info!("the connection did not outlive its idleness; connecting again");
         }
         let connection = self.connect(self.limits.connect.min(remaining.saturating_sub(now() - began))).await?;
-        *connected = true;
+        *connects += 1;
         self.protection().breaker.connected();
         Ok(connection)
     }
@@ -242,7 +247,7 @@ impl<C: Connector> Engine<C> {
     fn out_of_time(&self, progress: &Progress, last: Option<AttemptError>) -> Error {
         // The last wait may not have fitted in any more.
         let spent = now() - progress.began + self.limits.policy.max_delay;
-        let reached = progress.connected && !progress.without_database;
+        let reached = progress.connects > 0 && !progress.without_database;
         if !reached && (progress.admission == Admission::Probe || spent >= self.limits.budget) {
             self.protection().breaker.not_connected(self.connector.wall_clock());
         }
@@ -270,16 +275,17 @@ impl Progress {
 /// SQLSTATE query_canceled: the server ended the statement, by statement_timeout.
 const QUERY_CANCELED: &str = "57014";
 
+/// SQLSTATE feature_not_supported: a plan that a migration spoilt, or a statement that is wrong.
+const FEATURE_NOT_SUPPORTED: &str = "0A000";
+
 /// The answer to an error after which nothing is tried again.
 fn verdict(error: AttemptError, progress: &Progress) -> Error {
+    let code = error.sqlstate();
     match error {
-        AttemptError::Work(error) if Recovery::of_work(&error) == Recovery::Fail => {
-            if error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() == Some(QUERY_CANCELED) {
-                Error::StatementTimeout(error)
-            } else {
-                Error::Internal(Box::new(error))
-            }
-        }
+        AttemptError::Work(error) if code.as_deref() == Some(QUERY_CANCELED) => Error::StatementTimeout(error),
+        // A connection just opened has no plan of ours that could be spoilt.
+        AttemptError::Work(error) if code.as_deref() == Some(FEATURE_NOT_SUPPORTED) && progress.fresh => Error::Internal(Box::new(error)),
+        AttemptError::Work(error) if Recovery::of_work(&error) == Recovery::Fail => Error::Internal(Box::new(error)),
         other => progress.unavailable(Some(other)),
     }
 }
@@ -293,3 +299,8 @@ fn now() -> Instant {
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #[path = "simulation/mod.rs"]
 mod simulation;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#[path = "engine_tests.rs"]
+mod tests;

@@ -79,6 +79,6 @@ fn every_row_of_the_failure_table_has_its_test() {
     assert!(rows.len() > 10, "{rows:?}");
     for row in rows {
         let name = row.trim_end_matches(" |").rsplit(" | ").next().unwrap().trim_matches('`');
-        assert!(tests.contains(&format!("async fn {name}(")), "{row}");
+        assert!(tests.contains(&format!("#[tokio::test]\nasync fn {name}(")), "{row}");
     }
 }

@@ -28,9 +28,13 @@ pub(super) enum Fault {
     CutAfter,
     /// Work waits for a lock, at times for longer than lock_timeout.
     Locked,
+    /// New connections are refused until the credentials were renewed since it began; old ones stay.
+    Rotated,
+    /// New connections are refused with any credentials; old ones stay.
+    Forbidden,
 }
 
-const FAULTS: [Fault; 23] = [
+const FAULTS: [Fault; 26] = [
     Fault::None,
     Fault::Down,
     Fault::Down,
@@ -42,6 +46,9 @@ const FAULTS: [Fault; 23] = [
     Fault::CutWithin,
     Fault::CutAfter,
     Fault::Locked,
+    Fault::Rotated,
+    Fault::Rotated,
+    Fault::Forbidden,
     Fault::Says("40001"),
     Fault::Says("55P03"),
     Fault::Says("57P01"),
@@ -99,6 +106,20 @@ impl World {
         }
     }
 
+    /// Whether credentials that were renewed then, if at all, are good now.
+    fn accepts(&self, renewed: Option<Instant>) -> bool {
+        match current(&self.phases) {
+            (begins, Fault::Rotated) => renewed.is_some_and(|renewed| renewed >= begins),
+            (_, fault) => fault != Fault::Forbidden,
+        }
+    }
+
+    /// When the present phase ends, if it is one in which only the credentials changed.
+    pub(super) fn rotated_until(&self) -> Option<Instant> {
+        let next = self.phases.iter().find(|(begins, _)| *begins > now());
+        next.map(|(begins, _)| *begins).filter(|_| current(&self.phases).1 == Fault::Rotated)
+    }
+
     fn wall_clock(&self) -> SystemTime {
         let set_s = current(&self.clock).1;
         let seconds = Duration::from_secs(1_800_000_000_u64.checked_add_signed(set_s).unwrap());
@@ -132,6 +153,15 @@ pub(super) struct SimulatedConnector {
     pub(super) world: Arc<World>,
     /// How often a connection came about.
     pub(super) connected: AtomicU32,
+    /// How often the credentials were renewed.
+    pub(super) renewals: AtomicU32,
+    renewed: Mutex<Option<Instant>>,
+}
+
+impl SimulatedConnector {
+    pub(super) fn new(world: &Arc<World>) -> Self {
+        Self { world: Arc::clone(world), connected: AtomicU32::new(0), renewals: AtomicU32::new(0), renewed: Mutex::new(None) }
+    }
 }
 
 impl Connector for SimulatedConnector {
@@ -143,6 +173,7 @@ impl Connector for SimulatedConnector {
             Fault::Down => Err(AttemptError::Connect(sqlx::Error::Io(std::io::ErrorKind::ConnectionRefused.into()))),
             Fault::Silent => std::future::pending().await,
             Fault::Says("57P03") => Err(AttemptError::Connect(says("57P03"))),
+            _ if !self.world.accepts(*self.renewed.lock().unwrap()) => Err(AttemptError::Connect(says("28P01"))),
             _ => {
                 self.connected.fetch_add(1, Ordering::SeqCst);
                 Ok(SimulatedConnection { opened: now(), spoilt: false, used: self.wall_clock(), pinged: false })
@@ -160,7 +191,9 @@ impl Connector for SimulatedConnector {
     }
 
     fn renew_credentials(&self) -> bool {
-        false
+        self.renewals.fetch_add(1, Ordering::SeqCst);
+        *self.renewed.lock().unwrap() = Some(now());
+        true
     }
 
     fn wall_clock(&self) -> SystemTime {
@@ -178,6 +211,8 @@ pub(super) struct SimulatedWork {
     pub(super) sent: AtomicU32,
     /// How often of these a server refused it for being no writer.
     pub(super) refused: AtomicU32,
+    /// How often of these a proxy had no database for it.
+    pub(super) without_database: AtomicU32,
     /// The server said that running it again would not help.
     pub(super) hopeless: AtomicBool,
 }
@@ -218,7 +253,7 @@ impl Work<SimulatedConnection> for SimulatedWork {
             }
             Fault::Says(code) if code != READ_ONLY => {
                 if NO_DATABASE.contains(&code) {
-                    self.refused.fetch_add(1, Ordering::SeqCst);
+                    self.without_database.fetch_add(1, Ordering::SeqCst);
                 }
                 self.hopeless.store(HOPELESS.contains(&code), Ordering::SeqCst);
                 Err(code)
@@ -239,6 +274,11 @@ impl Work<SimulatedConnection> for SimulatedWork {
 }
 
 impl SimulatedWork {
+    pub(super) fn new(world: &Arc<World>, key: Option<u64>, asks: bool) -> Self {
+        let (sent, refused, without_database) = (AtomicU32::new(0), AtomicU32::new(0), AtomicU32::new(0));
+        Self { world: Arc::clone(world), key, asks, sent, refused, without_database, hopeless: AtomicBool::new(false) }
+    }
+
     /// What the server does, whatever becomes of the connection.
     fn begin(&self, lock_wait: Duration) -> tokio::task::JoinHandle<Result<Option<u64>, &'static str>> {
         let (world, key, asks) = (Arc::clone(&self.world), self.key, self.asks);
