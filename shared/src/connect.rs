@@ -1,4 +1,5 @@
-//! Opening the connection: five round trips with TLS and a plain password, six with SCRAM, and no query of ours after it.
+//! Opening the connection: with TCP's own handshake five round trips over TLS with an IAM token, six with a SCRAM password, and no query of
+//! ours after it.
 //!
 //! Nothing is set on the session: RDS Proxy refuses startup options and pins a session that says SET. Timeouts are settings of the role.
 

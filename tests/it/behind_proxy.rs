@@ -44,3 +44,13 @@ impl BehindProxy {
         took
     }
 }
+
+/// The bundle behind a proxy that stands between it and the stand-in for RDS Proxy.
+pub(crate) async fn before_the_stand_in(database: &Database) -> (Api, FaultProxy) {
+    // Listens first, since its port is the one that tokens are signed for.
+    let proxy = FaultProxy::to(database.address()).await;
+    let settings = local::proxy::Settings { public_port: Some(proxy.address().port()), ..local::proxy::Settings::default() };
+    let api = Api::with(database, Options { proxy: Some(settings), ..Options::default() }).await;
+    proxy.point_to(api.proxy().address());
+    (api, proxy)
+}

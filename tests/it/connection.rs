@@ -5,9 +5,9 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sqlx::Connection as _;
-use tests::{Api, Database, Fault, FaultProxy, Options, eventually};
+use tests::{Api, Database, Fault, Options, eventually};
 
-use crate::behind_proxy::{BehindProxy, FUNCTION, PATH};
+use crate::behind_proxy::{BehindProxy, FUNCTION, PATH, before_the_stand_in};
 
 #[tokio::test]
 async fn a_backend_terminated_in_the_middle_of_a_query_is_served() {
@@ -115,35 +115,61 @@ async fn what_the_server_says_decides_whether_the_connection_is_kept() {
 
 #[tokio::test]
 async fn a_slow_statement_of_a_killed_caller_is_gone_by_statement_timeout() {
-    let database = Database::seeded().await;
-    let api = Api::over(&database).await;
-    assert_eq!(api.get_as("user-1", PATH).await.status, 200);
-    let pid = api.frozen(FUNCTION).await.pid;
-    let (mut locker, mut admin) = (database.connect_admin().await, database.connect_admin().await);
-    let mut lock = locker.begin().await.unwrap();
-    sqlx::raw_sql("lock table purchases in access exclusive mode").execute(&mut *lock).await.unwrap();
-    let running = "select exists (select from pg_stat_activity where datname = current_database() and usename = 'thaw_app' and state = 'active')";
-    let murder = async {
-        let mut is_running = async || sqlx::query_scalar::<_, bool>(running).fetch_one(&mut admin).await.unwrap();
-        eventually("the statement runs", &mut is_running).await;
-        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
-        eventually("the statement is gone", async || !is_running().await).await;
-    };
-    let (answer, ()) = tokio::join!(api.get_as("user-1", PATH), murder);
-    assert_eq!(answer.status, 500, "Lambda's answer for a lost process: {answer:?}");
-    lock.rollback().await.unwrap();
-    assert_eq!(api.get_as("user-1", PATH).await.status, 200);
+    for mut options in [Options::direct(), Options::default()] {
+        let database = Database::fresh().await;
+        let (mut admin, mut observer) = (database.connect_admin().await, database.connect_admin().await);
+        // So that nothing but statement_timeout can end it: by the role's own settings the server also looks every second for its client.
+        let blind = format!("alter role thaw_app in database \"{}\" set client_connection_check_interval = 0", database.name());
+        sqlx::raw_sql(&blind).execute(&mut admin).await.unwrap();
+        options.executables.insert(FUNCTION.to_owned(), tests::scripted_route());
+        let api = Api::with(&database, options).await;
+        let mut event = tests::http_event("purchased-models-get.json");
+        event["rawQueryString"] = "do=pg_sleep&s=60".into();
+        let running = "select extract(epoch from clock_timestamp() - query_start)::float8 from pg_stat_activity \
+                       where datname = current_database() and usename = 'thaw_app' and state = 'active' and query like '%pg_sleep%'";
+        let mut age_s = async || sqlx::query_scalar::<_, f64>(running).fetch_optional(&mut observer).await.unwrap();
+        let murder = async {
+            eventually("the statement runs", async || age_s().await.is_some()).await;
+            let pid = api.sandboxes(FUNCTION).await[0].pid;
+            kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+            let mut last_s = 0.0;
+            eventually("the statement is gone", async || match age_s().await {
+                Some(age_s) => {
+                    last_s = age_s;
+                    false
+                }
+                None => true,
+            })
+            .await;
+            last_s
+        };
+        let (outcome, last_s) = tokio::join!(api.invoke(FUNCTION, &event), murder);
+        assert!(outcome.unwrap().result.is_err(), "the process is lost");
+        // Two seconds, and what a busy machine adds.
+        assert!(last_s > 1.0 && last_s < 20.0, "it was last seen after {last_s} s");
+        api.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_statement_that_the_server_does_not_support_is_500() {
+    let database = Database::fresh().await;
+    let mut options = Options::default();
+    options.executables.insert(FUNCTION.to_owned(), tests::scripted_route());
+    let api = Api::with(&database, options).await;
+    let mut event = tests::http_event("purchased-models-get.json");
+    event["rawQueryString"] = "do=unsupported".into();
+    let answer = api.respond(FUNCTION, &event).await;
+    assert_eq!(answer["statusCode"], 500, "{answer}");
+    assert!(answer["body"].as_str().unwrap().contains("/problems/internal"), "{answer}");
+    assert!(api.logs().iter().any(|line| line.text.contains(r#""sqlstate":"0A000""#)), "{:?}", api.logs());
     api.stop().await;
 }
 
 #[tokio::test]
 async fn tls_that_is_cut_in_the_middle_of_anything_is_served() {
     let database = Database::seeded().await;
-    // Listens first, since its port is the one that tokens are signed for.
-    let fault_proxy = FaultProxy::to(database.address()).await;
-    let settings = local::proxy::Settings { public_port: Some(fault_proxy.address().port()), ..local::proxy::Settings::default() };
-    let api = Api::with(&database, Options { proxy: Some(settings), ..Options::default() }).await;
-    fault_proxy.point_to(api.proxy().address());
+    let (api, fault_proxy) = before_the_stand_in(&database).await;
     let right = api.get_as("user-1", PATH).await;
     assert_eq!((right.status, fault_proxy.flows()), (200, 1), "{right:?}");
     // So few that the sandbox's allowance for sending again lasts.

@@ -1,5 +1,6 @@
 //! Passwords change, tokens expire.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -7,7 +8,7 @@ use local::proxy::Proxy;
 use shared::Db;
 use shared::config::{Aws, Credentials, Database as Target, Tls};
 use shared::deadline::Deadline;
-use tests::{Api, Cluster, Database, Options};
+use tests::{Api, Cluster, Database, Fault, FaultProxy, Options};
 
 use crate::behind_proxy::PATH;
 use crate::in_process::{self, Backend};
@@ -16,23 +17,12 @@ use crate::in_process::{self, Backend};
 async fn a_rotated_password_file_is_served_and_a_wrong_password_is_503_without_it_in_the_log() {
     let cluster = Cluster::own().await;
     let database = cluster.seeded().await;
-    let address = database.address();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("password");
     let mut admin = database.connect_admin().await;
     local::database::set_password(&mut admin, "thaw_app", "first-secret").await.unwrap();
     std::fs::write(&file, "first-secret\n").unwrap();
-    let parts = [
-        ("DATABASE_URL", String::new()),
-        ("DB_HOST", address.ip().to_string()),
-        ("DB_PORT", address.port().to_string()),
-        ("DB_NAME", database.name().to_owned()),
-        ("DB_USER", "thaw_app".to_owned()),
-        ("DB_TLS", "disable".to_owned()),
-        ("DB_PASSWORD_FILE", file.display().to_string()),
-    ];
-    let options = parts.iter().fold(Options::direct(), |options, (name, value)| options.with_variable(name, value));
-    let api = Api::with(&database, options).await;
+    let api = Api::with(&database, by_parts(&database, database.address(), "DB_PASSWORD_FILE", &file.display().to_string())).await;
     assert_eq!(api.get_as("user-1", PATH).await.status, 200);
     local::database::set_password(&mut admin, "thaw_app", "second-secret").await.unwrap();
     std::fs::write(&file, "second-secret\n").unwrap();
@@ -45,6 +35,64 @@ async fn a_rotated_password_file_is_served_and_a_wrong_password_is_503_without_i
     let logs = api.logs();
     assert!(logs.iter().any(|line| line.text.contains(r#""sqlstate":"28P01""#)), "{logs:?}");
     assert!(!logs.iter().any(|line| line.text.contains("-secret")), "{logs:?}");
+    api.stop().await;
+}
+
+/// Connects to the database by its parts, with the password that this variable tells.
+fn by_parts(database: &Database, address: SocketAddr, variable: &str, value: &str) -> Options {
+    let parts = [
+        ("DATABASE_URL", String::new()),
+        ("DB_HOST", address.ip().to_string()),
+        ("DB_PORT", address.port().to_string()),
+        ("DB_NAME", database.name().to_owned()),
+        ("DB_USER", "thaw_app".to_owned()),
+        ("DB_TLS", "disable".to_owned()),
+        (variable, value.to_owned()),
+    ];
+    parts.iter().fold(Options::direct(), |options, (name, value)| options.with_variable(name, value))
+}
+
+#[tokio::test]
+async fn a_plain_password_that_is_wrong_is_503_without_it_in_the_log() {
+    let cluster = Cluster::own().await;
+    let database = cluster.seeded().await;
+    let proxy = FaultProxy::to(database.address()).await;
+    let api = Api::with(&database, by_parts(&database, proxy.address(), "DB_PASSWORD", "wrong-secret")).await;
+    let answer = api.get_as("user-1", PATH).await;
+    assert_eq!((answer.status, answer.header("retry-after")), (503, "1"), "{answer:?}");
+    assert_eq!(proxy.flows(), 2, "one in init, one for the request: nothing else could be tried");
+    let logs = api.logs();
+    assert!(logs.iter().any(|line| line.text.contains("not served") && line.text.contains(r#""sqlstate":"28P01""#)), "{logs:?}");
+    assert!(!logs.iter().any(|line| line.text.contains("-secret")), "{logs:?}");
+    api.stop().await;
+}
+
+/// 28000 is what a server says of a role that may not sign in.
+#[tokio::test]
+async fn a_role_that_may_not_sign_in_is_tried_with_fresh_credentials_once() {
+    let cluster = Cluster::own().await;
+    let database = cluster.seeded().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    let mut admin = database.connect_admin().await;
+    local::database::set_password(&mut admin, "thaw_app", "first-secret").await.unwrap();
+    std::fs::write(&file, "first-secret\n").unwrap();
+    let proxy = FaultProxy::to(database.address()).await;
+    let api = Api::with(&database, by_parts(&database, proxy.address(), "DB_PASSWORD_FILE", &file.display().to_string())).await;
+    assert_eq!((api.get_as("user-1", PATH).await.status, proxy.flows()), (200, 1));
+    database.terminate_app_sessions().await;
+    proxy.begin(Fault::SaysAtNextConnect("28000"));
+    assert_eq!((api.get_as("user-1", PATH).await.status, proxy.flows()), (200, 3), "served with credentials that were read again");
+    proxy.begin(Fault::None);
+    sqlx::raw_sql("alter role thaw_app nologin").execute(&mut admin).await.unwrap();
+    database.terminate_app_sessions().await;
+    let answer = api.get_as("user-1", PATH).await;
+    assert_eq!((answer.status, answer.header("retry-after"), proxy.flows()), (503, "1", 5), "{answer:?}");
+    let logs = api.logs();
+    assert!(logs.iter().any(|line| line.text.contains("not served") && line.text.contains(r#""sqlstate":"28000""#)), "{logs:?}");
+    assert!(!logs.iter().any(|line| line.text.contains("-secret")), "{logs:?}");
+    sqlx::raw_sql("alter role thaw_app login").execute(&mut admin).await.unwrap();
+    assert_eq!(api.get_as("user-1", PATH).await.status, 200);
     api.stop().await;
 }
 

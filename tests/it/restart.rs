@@ -3,14 +3,19 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use local::proxy::Settings;
 use sqlx::Connection as _;
+use tests::raw_client::{RawClient, errors};
 use tests::{Api, Cluster, Database, Fault, Options, eventually};
 
 use crate::behind_proxy::{BehindProxy, PATH};
 
 #[tokio::test]
 async fn no_request_fails_through_a_restart_at_twenty_a_second() {
-    for (immediate, options) in [(false, Options::direct()), (true, Options::direct()), (false, Options::default()), (true, Options::default())] {
+    // Three seconds are longer than the stand-in waits for a database.
+    let direct = [(false, 1_800, Options::direct()), (true, 3_000, Options::direct())];
+    let proxied = [(false, 3_000, Options::default()), (true, 1_800, Options::default())];
+    for (immediate, down_ms, options) in direct.into_iter().chain(proxied) {
         let mut cluster = Cluster::own().await;
         let database = cluster.seeded().await;
         let through = if options.proxy.is_some() { "through the stand-in" } else { "direct" };
@@ -20,7 +25,7 @@ async fn no_request_fails_through_a_restart_at_twenty_a_second() {
         let restart = async {
             tokio::time::sleep(Duration::from_secs(3)).await;
             cluster.stop_how(immediate).await;
-            tokio::time::sleep(Duration::from_millis(1_800)).await;
+            tokio::time::sleep(Duration::from_millis(down_ms)).await;
             cluster.start().await;
         };
         let load = async {
@@ -36,7 +41,7 @@ async fn no_request_fails_through_a_restart_at_twenty_a_second() {
         };
         let (answers, ()) = tokio::join!(load, restart);
         let failed: Vec<_> = answers.iter().filter(|answer| answer.status != 200 || answer.body != right.body).collect();
-        assert!(failed.is_empty(), "{through}, immediate {immediate}: {} of 240 failed, the first: {:?}", failed.len(), failed[0]);
+        assert!(failed.is_empty(), "{through}, immediate {immediate}, {down_ms} ms down: {} of 240 failed, the first: {:?}", failed.len(), failed[0]);
         api.stop().await;
     }
 }
@@ -60,6 +65,24 @@ async fn too_many_clients_are_waited_for() {
         others.clear();
     };
     let (answer, ()) = tokio::join!(api.get_as("user-1", PATH), leave);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_borrow_timeout_of_the_proxy_is_waited_out() {
+    let database = Database::seeded().await;
+    let settings = Settings { connections: 1, borrow_timeout: Duration::from_millis(200), ..Settings::default() };
+    let api = Api::with(&database, Options { proxy: Some(settings), ..Options::default() }).await;
+    assert_eq!(api.get_as("user-1", PATH).await.status, 200);
+    let (mut holder, mut other) = (RawClient::signed_in(api.proxy(), &[]).await, RawClient::signed_in(api.proxy(), &[]).await);
+    holder.query("begin").await;
+    let hold = async {
+        assert_eq!(errors(&other.query("select 1").await)[0].sqlstate, "08000", "as the request is told meanwhile");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        holder.query("commit").await;
+    };
+    let (answer, ()) = tokio::join!(api.get_as("user-1", PATH), hold);
     assert_eq!(answer.status, 200, "{answer:?}");
     api.stop().await;
 }

@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use tests::{Api, Database, FaultProxy, Options};
 
+use crate::behind_proxy::before_the_stand_in;
+
 const PATH: &str = "/api/user/purchased-models";
 const FUNCTION: &str = "purchased-models";
 
-/// Connecting, during init, with a SCRAM password in plain text: startup, the two answers of SCRAM. With TLS it is two more.
+/// Connecting, during init, with a SCRAM password in plain text, after TCP's own handshake: startup, the two answers of SCRAM.
 const CONNECT: u64 = 3;
+/// As that, over TLS with an IAM token: the question for TLS, its handshake, startup, the token.
+const CONNECT_IAM: u64 = 4;
 /// The first time a statement is used on a connection it is described before it is run.
 const FIRST_READ: u64 = 2;
 
@@ -28,6 +32,18 @@ async fn a_cold_read_costs_the_protocols_minimum_and_a_warm_one_a_single_round_t
     for warm in 1..=10 {
         assert_eq!(api.get_as("user-1", PATH).await.status, 200);
         assert_eq!(proxy.round_trips(), CONNECT + FIRST_READ + warm);
+    }
+    assert_eq!(proxy.flows(), 1);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn an_iam_token_over_tls_costs_the_protocols_minimum_too() {
+    let database = Database::seeded().await;
+    let (api, proxy) = before_the_stand_in(&database).await;
+    for reads in 0..5 {
+        assert_eq!(api.get_as("user-1", PATH).await.status, 200);
+        assert_eq!(proxy.round_trips(), CONNECT_IAM + FIRST_READ + reads);
     }
     assert_eq!(proxy.flows(), 1);
     api.stop().await;

@@ -73,15 +73,24 @@ const EXTENSION: &str = "HTTP/1.1 200 OK\r\nlambda-extension-identifier: e\r\nco
 const ACCEPTED: &str = "HTTP/1.1 202 Accepted\r\ncontent-length: 15\r\n\r\n{\"status\":\"OK\"}";
 
 fn invocation(headers: &str) -> String {
-    let event = event("").to_string();
+    invocation_of(headers, &event(""))
+}
+
+fn invocation_of(headers: &str, event: &Value) -> String {
+    let event = event.to_string();
     format!("HTTP/1.1 200 OK\r\n{headers}content-length: {}\r\n\r\n{event}", event.len())
 }
 
 /// A function over a Runtime API that gives these answers to its calls, those of its extension apart, and then breaks off. What the
 /// function called, how it ended, and what it said.
 async fn over(answers: &[String]) -> (Vec<String>, std::process::ExitStatus, String) {
+    over_database(NOWHERE, answers).await
+}
+
+/// As [`over`], with a database.
+async fn over_database(url: &str, answers: &[String]) -> (Vec<String>, std::process::ExitStatus, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let function = start(&listener.local_addr().unwrap().to_string());
+    let function = start(&listener.local_addr().unwrap().to_string(), url);
     let mut calls = Vec::new();
     let output = tokio::select! {
         output = function.wait_with_output() => output.unwrap(),
@@ -91,11 +100,15 @@ async fn over(answers: &[String]) -> (Vec<String>, std::process::ExitStatus, Str
     (calls, output.status, String::from_utf8(output.stdout).unwrap())
 }
 
-fn start(runtime_api: &str) -> tokio::process::Child {
+/// No server listens there.
+const NOWHERE: &str = "postgres://nobody@127.0.0.1:1/nothing?sslmode=disable";
+
+fn start(runtime_api: &str, database_url: &str) -> tokio::process::Child {
     Command::new(tests::scripted_route())
         .env_clear()
         .env("AWS_LAMBDA_RUNTIME_API", runtime_api)
-        .env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing?sslmode=disable")
+        .env("DATABASE_URL", database_url)
+        .env("RETRY_BUDGET_MS", "1500")
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
@@ -171,7 +184,7 @@ async fn no_runtime_api_at_all_ends_the_process_with_a_line_that_names_what_is_w
         ("http://x/y", "AWS_LAMBDA_RUNTIME_API must be host:port"),
         ("", "AWS_LAMBDA_RUNTIME_API must be host:port"),
     ] {
-        let output = start(address).wait_with_output().await.unwrap();
+        let output = start(address, NOWHERE).wait_with_output().await.unwrap();
         let log = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.code() == Some(1) && log.contains(complaint), "{address:?}: {log}");
     }
@@ -188,6 +201,28 @@ async fn an_answer_goes_to_its_invocation_with_the_id_that_lambda_wants_back() {
         "{calls:?}"
     );
     assert!(log.contains(r#""request_id":"r-1""#), "{log}");
+}
+
+/// `cargo lambda watch` says 600000 to every invocation, which is ten minutes after the epoch.
+#[tokio::test]
+async fn a_deadline_that_has_passed_leaves_the_whole_budget() {
+    let database = Database::fresh().await;
+    let past = invocation_of("lambda-runtime-aws-request-id: r-4\r\nlambda-runtime-deadline-ms: 600000\r\n", &event("do=lock&key=4"));
+    let mut holder = database.connect_admin().await;
+    sqlx::raw_sql("begin; select pg_advisory_xact_lock(4)").execute(&mut holder).await.unwrap();
+    let release = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        sqlx::raw_sql("commit").execute(&mut holder).await.unwrap();
+    };
+    let (url, answers) = (database.app_url(), [past.clone(), ACCEPTED.to_owned()]);
+    let ((calls, ..), ()) = tokio::join!(over_database(&url, &answers), release);
+    assert!(calls.len() == 3 && calls[1].contains(r#""statusCode":200"#), "{calls:?}");
+    // Without a database connecting goes on until the budget ends.
+    let (calls, _, log) = over(&answers).await;
+    assert!(calls.len() == 3 && calls[1].contains(r#""statusCode":503"#), "{calls:?}");
+    let line = log.lines().find(|line| line.contains("not served")).expect("the failure is logged");
+    let reconnects = serde_json::from_str::<Value>(line).unwrap()["reconnects"].as_u64().unwrap();
+    assert!(reconnects >= 2, "{line}");
 }
 
 #[tokio::test]

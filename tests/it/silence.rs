@@ -1,6 +1,6 @@
 //! The network goes silent, or time is short: every wait has its bound.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tests::{Api, Database, Fault, FaultProxy, Options, eventually};
 
@@ -8,6 +8,9 @@ use crate::behind_proxy::{BehindProxy, NORMAL, PATH};
 
 /// `DB_ATTEMPT_TIMEOUT_MS` of the template.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(4_500);
+
+/// How long the breaker refuses.
+const COOL_OFF: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 async fn a_stale_flow_after_long_idleness_is_served_after_one_ping_timeout() {
@@ -77,7 +80,9 @@ async fn total_silence_for_ever_is_503_before_the_deadline_and_then_at_once() {
     assert_eq!((answer.status, answer.header("retry-after")), (503, "1"), "{answer:?}");
     assert!(took < NORMAL, "an open breaker answers at once: {took:?}");
     bench.proxy.begin(Fault::None);
+    let back = Instant::now();
     eventually("it is used again", async || bench.get().await.0.status == 200).await;
+    assert!(back.elapsed() < COOL_OFF + NORMAL, "{:?}", back.elapsed());
     bench.api.stop().await;
 }
 

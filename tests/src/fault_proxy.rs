@@ -42,6 +42,8 @@ pub enum Fault {
     Says(&'static str),
     /// New flows are turned away with this SQLSTATE before they sign in.
     SaysAtConnect(&'static str),
+    /// As that, but only the first new flow.
+    SaysAtNextConnect(&'static str),
 }
 
 /// A forwarder to one address.
@@ -256,7 +258,7 @@ impl Pump {
                         (said, spoilt) = ([error_message("ERROR", code), READY.to_vec()].concat(), true);
                         bytes = &said;
                     }
-                    Fault::SaysAtConnect(code) if self.number > flows_before => {
+                    Fault::SaysAtConnect(code) | Fault::SaysAtNextConnect(code) if self.is_turned_away(fault, flows_before) => {
                         drop(to.write_all(&error_message("FATAL", code)).await);
                         return End::Closed;
                     }
@@ -266,6 +268,13 @@ impl Pump {
             if to.write_all(bytes).await.is_err() {
                 return End::Closed;
             }
+        }
+    }
+
+    fn is_turned_away(&self, fault: Fault, flows_before: u64) -> bool {
+        match fault {
+            Fault::SaysAtConnect(_) => self.number > flows_before,
+            _ => self.number == flows_before + 1,
         }
     }
 

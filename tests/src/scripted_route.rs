@@ -1,6 +1,7 @@
 //! A function on `shared` that does what its query says. The tests of the run loop run it in place of a real one.
 //!
 //! - `?do=panic`: panics. `?do=bytes&count=N`: a long answer. `?do=sleep&ms=N`: works for N ms.
+//! - `?do=pg_sleep&s=N`: a statement that takes so long. `?do=unsupported`: one that the server does not support.
 //! - `?do=lock&key=N`: waits until it can have an advisory lock, by a read that may run again.
 //! - `?do=variable&name=X`: answers with a variable of its environment.
 //! - anything else: answers 200 with its process id.
@@ -31,6 +32,29 @@ impl Query for AdvisoryLock {
     }
 }
 
+struct PgSleep {
+    seconds: f64,
+}
+
+impl Query for PgSleep {
+    type Output = ();
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        sqlx::query("select pg_sleep($1)").bind(self.seconds).execute(connection).await.map(drop)
+    }
+}
+
+struct Unsupported;
+
+impl Query for Unsupported {
+    type Output = ();
+
+    /// 0A000: a view of a join takes no lock on the null-supplying side.
+    async fn run(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        sqlx::query("select 1 from (values (1)) as a (n) left join purchases on false for update of purchases").execute(connection).await.map(drop)
+    }
+}
+
 async fn handle(request: Request, db: Db) -> Result<Response, Error> {
     let number = |name: &str| Ok::<u64, Error>(request.query(name)?.and_then(|text| text.parse().ok()).unwrap_or_default());
     let pid = std::process::id();
@@ -45,6 +69,12 @@ async fn handle(request: Request, db: Db) -> Result<Response, Error> {
             let key = i64::try_from(number("key")?).unwrap();
             json!({ "pid": pid, "session": db.read(request.deadline(), &AdvisoryLock { key }).await? })
         }
+        "pg_sleep" => {
+            let seconds = f64::from(u32::try_from(number("s")?).unwrap());
+            db.read(request.deadline(), &PgSleep { seconds }).await?;
+            json!({ "pid": pid })
+        }
+        "unsupported" => json!(db.read(request.deadline(), &Unsupported).await?),
         "variable" => json!({ "value": std::env::var(request.query("name")?.unwrap()).ok() }),
         _ => json!({ "pid": pid }),
     };
