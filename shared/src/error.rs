@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use http::{Method, StatusCode};
 
 use crate::recovery::Recovery;
+use crate::refusal::Refusal;
 use crate::retry::Failure;
 
 /// Why a request was not served. Each variant's first line begins with its status.
@@ -28,6 +29,10 @@ pub enum Error {
         /// The methods that are.
         allowed: &'static [Method],
     },
+
+    /// 4xx: the request was understood and is not done. All of it goes to the client.
+    #[error("refused, {}: {}", .0.kind.name, .0.detail)]
+    Refused(Box<Refusal>),
 
     /// 503: the database did not answer inside the budget. A keyed write may be in or not: the same key gives its answer later.
     #[error("the database did not answer inside the budget")]
@@ -140,6 +145,11 @@ impl Error {
         Self::Malformed { detail: detail.into() }
     }
 
+    /// A 500, with what the log says of it.
+    pub fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Internal(cause.into())
+    }
+
     /// The status of the answer.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -147,6 +157,7 @@ impl Error {
             Self::Malformed { .. } => StatusCode::BAD_REQUEST,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Refused(refusal) => refusal.kind.status,
             Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::StatementTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -160,9 +171,18 @@ impl Error {
             Self::Malformed { .. } => "malformed",
             Self::Unauthenticated => "unauthenticated",
             Self::MethodNotAllowed { .. } => "method-not-allowed",
+            Self::Refused(refusal) => refusal.kind.name,
             Self::Unavailable { .. } => "database-unavailable",
             Self::StatementTimeout(_) => "statement-timeout",
             Self::Internal(_) => "internal",
+        }
+    }
+
+    /// What the request was refused for.
+    pub(crate) fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Refused(refusal) => Some(refusal),
+            _ => None,
         }
     }
 
@@ -192,7 +212,13 @@ impl Error {
     }
 }
 
-fn sqlstate(error: &sqlx::Error) -> Option<String> {
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(Box::new(refusal))
+    }
+}
+
+pub(crate) fn sqlstate(error: &sqlx::Error) -> Option<String> {
     error.as_database_error()?.code().map(std::borrow::Cow::into_owned)
 }
 

@@ -4,17 +4,26 @@
 //! It is read here and not by `lambda_http`, because there an event of another shape ends as a runtime error, while callers by
 //! `sam local invoke` are owed a 400 that says what is missing.
 
+use std::borrow::Cow;
 use std::time::{Instant, SystemTime};
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use aws_lambda_events::encodings::Body;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use garde::Validate;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::Error;
+use crate::etag::{Tags, text_tag, version_tag};
 use crate::identity::Identity;
+use crate::refusal::{NOT_FOUND, PRECONDITION_REQUIRED};
+use crate::{body, compression};
 
 /// One request.
 #[derive(Debug)]
@@ -77,6 +86,95 @@ impl Request {
         }
     }
 
+    /// A header's value; where several of one name were sent, they come joined by commas.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] where it is not visible ASCII.
+    pub fn header(&self, name: &str) -> Result<Option<&str>, Error> {
+        let value = self.event.headers.get(name);
+        value.map(|value| value.to_str().map_err(|_| Error::malformed(format!("{name}: must be visible ASCII characters")))).transpose()
+    }
+
+    /// A variable of the route's path that is a UUID. One that is none names nothing, as one that is unknown.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with 404.
+    pub fn path_uuid(&self, name: &str) -> Result<Uuid, Error> {
+        let value = self.event.path_parameters.get(name);
+        // Only the one form that the answers have, so that one thing has one path.
+        let uuid = value.and_then(|text| Uuid::try_parse(text).ok().filter(|uuid| uuid.to_string() == **text));
+        uuid.ok_or_else(|| NOT_FOUND.because(format!("{name} must be an id as the list gives it.")).into())
+    }
+
+    /// Whether the route's path has this variable.
+    #[must_use]
+    pub fn has_path_variable(&self, name: &str) -> bool {
+        self.event.path_parameters.contains_key(name)
+    }
+
+    /// The body: JSON of this type, strictly, within [`crate::body::BODY_MAX_BYTES`].
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with 413, 415 or 422, or [`Error::Malformed`]; each names what was wrong.
+    pub fn json<T: DeserializeOwned + Validate<Context = ()>>(&self) -> Result<T, Error> {
+        body::read(self, &["application/json"])
+    }
+
+    /// As [`Request::json`], for the fields of a change (RFC 7396, but that no field can be removed).
+    ///
+    /// # Errors
+    /// As [`Request::json`].
+    pub fn json_change<T: DeserializeOwned + Validate<Context = ()>>(&self) -> Result<T, Error> {
+        body::read(self, &["application/merge-patch+json", "application/json"])
+    }
+
+    /// The body's bytes.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] where the event says that they are Base64, and they are not.
+    pub(crate) fn body(&self) -> Result<Cow<'_, [u8]>, Error> {
+        let text = self.event.body.as_deref().unwrap_or_default();
+        if !self.event.is_base64_encoded {
+            return Ok(text.as_bytes().into());
+        }
+        STANDARD.decode(text).map(Cow::from).map_err(|_| Error::malformed("body: is not the Base64 that the event says it is"))
+    }
+
+    /// The versions that `If-Match` allows; none where any may be.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with 428 where the header is missing, [`Error::Malformed`] where it is no list of entity tags.
+    pub fn required_versions(&self) -> Result<Option<Vec<i64>>, Error> {
+        let text = self.header("if-match")?.ok_or_else(|| PRECONDITION_REQUIRED.because("Send If-Match with the ETag of what you read."))?;
+        Tags::parse(text).map(|tags| tags.versions()).map_err(|error| Error::malformed(format!("If-Match: {error}")))
+    }
+
+    /// Whether the client has what this tag stands for, by `If-None-Match`.
+    fn has(&self, tag: &str) -> Result<bool, Error> {
+        let Some(text) = self.header("if-none-match")? else { return Ok(false) };
+        Tags::parse(text).map(|tags| tags.match_weakly(tag)).map_err(|error| Error::malformed(format!("If-None-Match: {error}")))
+    }
+
+    /// A 200 with an item and its tag, or a 304 where the client has it.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] where `If-None-Match` is no list of entity tags.
+    pub fn item(&self, version: i64, body: String) -> Result<Response, Error> {
+        let tag = version_tag(version);
+        Response::tagged(self.has(&tag)?, &tag, body)
+    }
+
+    /// A 200 with a list and its tag, compressed where that pays, or a 304 where the client has it.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] where `If-None-Match` is no list of entity tags.
+    pub fn list(&self, page: &impl Serialize) -> Result<Response, Error> {
+        let body = serde_json::to_string(page).map_err(Error::internal)?;
+        let tag = text_tag(&body);
+        let response = Response::tagged(self.has(&tag)?, &tag, body)?;
+        Ok(if compression::is_accepted(self.header("accept-encoding")?) { compression::compress(response) } else { response })
+    }
+
     /// Who sends this, from the claims that the API's authorizer verified.
     ///
     /// # Errors
@@ -101,6 +199,8 @@ pub struct Response {
     status: StatusCode,
     headers: HeaderMap,
     body: String,
+    /// What goes out in place of the body.
+    compressed: Option<Vec<u8>>,
 }
 
 impl Response {
@@ -114,14 +214,34 @@ impl Response {
             }
         };
         let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-        Self { status, headers, body }
+        Self { status, headers, body, compressed: None }
     }
 
     /// A 200 that belongs to one person: caches keep it for nobody else, and ask before they use it again.
     pub fn personal(body: &impl Serialize) -> Self {
-        Self::json(StatusCode::OK, body)
-            .with_header(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))
+        Self::json(StatusCode::OK, body).made_personal()
+    }
+
+    /// As [`Response::personal`], of JSON that is written already; none for an empty text.
+    pub(crate) fn personal_text(status: StatusCode, body: String) -> Self {
+        let json = (!body.is_empty()).then(|| (header::CONTENT_TYPE, HeaderValue::from_static("application/json")));
+        Self { status, headers: json.into_iter().collect(), body, compressed: None }.made_personal()
+    }
+
+    fn made_personal(self) -> Self {
+        self.with_header(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))
             .with_header(header::VARY, HeaderValue::from_static("Authorization, Accept-Encoding"))
+    }
+
+    fn tagged(client_has_it: bool, tag: &str, body: String) -> Result<Self, Error> {
+        let (status, body) = if client_has_it { (StatusCode::NOT_MODIFIED, String::new()) } else { (StatusCode::OK, body) };
+        Ok(Self::personal_text(status, body).with_header(header::ETAG, HeaderValue::try_from(tag).map_err(Error::internal)?))
+    }
+
+    /// The same response, which goes out as these bytes.
+    pub(crate) fn sent_as(mut self, compressed: Vec<u8>) -> Self {
+        self.compressed = Some(compressed);
+        self
     }
 
     /// The same response with a header set, in place of an earlier value.
@@ -153,7 +273,10 @@ impl Response {
         let mut event = ApiGatewayV2httpResponse::default();
         event.status_code = self.status.as_u16().into();
         event.headers = self.headers;
-        event.body = Some(Body::Text(self.body));
+        (event.body, event.is_base64_encoded) = match self.compressed {
+            Some(bytes) => (Some(Body::Binary(bytes)), true),
+            None => (Some(Body::Text(self.body)), false),
+        };
         event
     }
 }

@@ -11,16 +11,19 @@
 //!
 //! # Layers, arrows downwards only
 //! ```text
-//! lambda (serve)   http   identity   key   page         what a function touches
+//! lambda (serve)   http   identity   key   idempotency   page   refusal         what a function touches
 //! db -> engine -> cache, connect -> token               the connection
 //! retry  recovery  breaker  allowance  deadline  config  error   pure: no I/O, clock and random source are passed in (config reads the environment, once)
 //! ```
 
+pub mod body;
 pub mod http;
+pub mod idempotency;
 pub mod identity;
 pub mod key;
 pub mod lambda;
 pub mod page;
+pub mod refusal;
 
 mod cache;
 mod connect;
@@ -37,7 +40,9 @@ pub mod recovery;
 pub mod retry;
 pub mod telemetry;
 
+mod compression;
 mod cursor;
+mod etag;
 mod problem;
 #[cfg(test)]
 mod said;
@@ -45,4 +50,6 @@ mod said;
 pub use db::{Db, KeyedWrite, Query};
 pub use error::Error;
 pub use http::{Request, Response};
+pub use idempotency::{Effect, Kept, Submission};
 pub use key::Key;
+pub use refusal::Refusal;

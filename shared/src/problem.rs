@@ -6,22 +6,26 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::http::Response;
+use crate::refusal::FieldError;
 
 /// Seconds until a client may ask again after the database was gone: the breaker's cool-off.
-const RETRY_AFTER_S: &str = "1";
+const RETRY_AFTER_S: u32 = 1;
 
 #[derive(Serialize)]
 struct Extension<'a> {
     request_id: &'a str,
+    /// What was wrong with single fields of the body.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
 }
 
 /// The answer to a client whose request failed. It holds no text from the database and no host name.
 pub(crate) fn response(error: &Error, request_id: &str) -> Response {
-    let status = error.status();
+    let (status, refusal) = (error.status(), error.refusal());
     let mut problem = ProblemDetails::from_status_code(status)
         .with_type(ProblemType::from(type_uri(error.kind())))
         .with_title(title(error))
-        .with_extensions(Extension { request_id });
+        .with_extensions(Extension { request_id, errors: refusal.map_or(&[], |refusal| &refusal.fields) });
     if let Some(detail) = detail(error) {
         problem = problem.with_detail(detail);
     }
@@ -29,8 +33,12 @@ pub(crate) fn response(error: &Error, request_id: &str) -> Response {
     if let Some(value) = error.allow_header().and_then(|allow| HeaderValue::try_from(allow).ok()) {
         response = response.with_header(header::ALLOW, value);
     }
-    if status == http::StatusCode::SERVICE_UNAVAILABLE {
-        response = response.with_header(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+    let retry_after_s = match error {
+        Error::Unavailable { .. } => Some(RETRY_AFTER_S),
+        _ => refusal.and_then(|refusal| refusal.retry_after_s),
+    };
+    if let Some(seconds) = retry_after_s {
+        response = response.with_header(header::RETRY_AFTER, seconds.into());
     }
     response.with_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
 }
@@ -45,6 +53,7 @@ fn title(error: &Error) -> &'static str {
         Error::Malformed { .. } => "The request is malformed",
         Error::Unauthenticated => "The request carries no verified identity",
         Error::MethodNotAllowed { .. } => "The method is not allowed here",
+        Error::Refused(refusal) => refusal.kind.title,
         Error::Unavailable { .. } => "The database is not available",
         Error::StatementTimeout(_) => "The query took too long",
         Error::Internal(_) => "Something went wrong on our side",
@@ -54,6 +63,7 @@ fn title(error: &Error) -> &'static str {
 fn detail(error: &Error) -> Option<String> {
     match error {
         Error::Malformed { detail } => Some(detail.clone()),
+        Error::Refused(refusal) => Some(refusal.detail.clone()),
         Error::Unavailable { .. } => Some("Try again after the seconds in Retry-After.".to_owned()),
         Error::MethodNotAllowed { .. } => error.allow_header().map(|allow| format!("Use {allow}.")),
         _ => None,

@@ -9,7 +9,17 @@ type Change = (&'static str, &'static str);
 
 const USER: [Change; 3] = [("id", "'01900000-0000-7000-8000-0000000000aa'"), ("subject", "'somebody'"), ("created_at", "'2026-01-01T00:00:00Z'")];
 
-const MODEL: [Change; 11] = [
+const KEY: [Change; 7] = [
+    ("principal", "'somebody'"),
+    ("key", "'k1'"),
+    ("request_hash", "sha256('x')"),
+    ("status", "201"),
+    ("body", "'{}'"),
+    ("created_at", "'2026-01-01T00:00:00Z'"),
+    ("expires_at", "'2026-01-02T00:00:00Z'"),
+];
+
+const MODEL: [Change; 12] = [
     ("id", "'01900000-0000-7000-8000-0000000000bb'"),
     ("owner_id", "'01900000-0000-7000-8000-000000000001'"),
     ("title", "'Fox'"),
@@ -21,6 +31,7 @@ const MODEL: [Change; 11] = [
     ("created_at", "'2026-01-01T00:00:00Z'"),
     ("updated_at", "'2026-01-01T00:00:00Z'"),
     ("withdrawn_at", "null"),
+    ("version", "1"),
 ];
 
 const PURCHASE: [Change; 6] = [
@@ -33,7 +44,7 @@ const PURCHASE: [Change; 6] = [
 ];
 
 /// Rows that lie at the edge of the domain: inside, and with the constraint's name outside.
-const CASES: [(&str, Change, Option<&str>); 47] = [
+const CASES: [(&str, Change, Option<&str>); 63] = [
     ("users", ("subject", "'x'"), None),
     ("users", ("subject", "repeat('ü', 255)"), None),
     ("users", ("subject", "''"), Some("users_subject_length")),
@@ -69,6 +80,22 @@ const CASES: [(&str, Change, Option<&str>); 47] = [
     ("models", ("id", "gen_random_uuid()"), Some("models_id_version")),
     ("models", ("id", "'01900000-0000-7000-8000-000000000002'"), Some("models_pkey")),
     ("models", ("owner_id", "gen_random_uuid()"), Some("models_owner_id_fkey")),
+    ("models", ("version", "9007199254740991"), None),
+    ("models", ("version", "0"), Some("models_version_range")),
+    ("models", ("version", "9007199254740992"), Some("models_version_range")),
+    ("idempotency_keys", ("principal", "repeat('ü', 255)"), None),
+    ("idempotency_keys", ("principal", "''"), Some("idempotency_keys_principal_length")),
+    ("idempotency_keys", ("principal", "repeat('x', 256)"), Some("idempotency_keys_principal_length")),
+    ("idempotency_keys", ("key", "repeat('~', 255)"), None),
+    ("idempotency_keys", ("key", "''"), Some("idempotency_keys_key_form")),
+    ("idempotency_keys", ("key", "'a b'"), Some("idempotency_keys_key_form")),
+    ("idempotency_keys", ("key", "repeat('x', 256)"), Some("idempotency_keys_key_form")),
+    ("idempotency_keys", ("key", "'taken'"), Some("idempotency_keys_pkey")),
+    ("idempotency_keys", ("request_hash", "'x'"), Some("idempotency_keys_request_hash_length")),
+    ("idempotency_keys", ("status", "299"), None),
+    ("idempotency_keys", ("status", "199"), Some("idempotency_keys_status_range")),
+    ("idempotency_keys", ("status", "409"), Some("idempotency_keys_status_range")),
+    ("idempotency_keys", ("expires_at", "'2026-01-01T00:00:00Z'"), Some("idempotency_keys_expires_at_order")),
     ("purchases", ("price_cents", "0"), None),
     ("purchases", ("price_cents", "100000000"), None),
     ("purchases", ("price_cents", "-1"), Some("purchases_price_cents_range")),
@@ -88,6 +115,7 @@ fn insert(table: &str, change: Change) -> String {
         "users" => &USER,
         "models" => &MODEL,
         "purchases" => &PURCHASE,
+        "idempotency_keys" => &KEY,
         other => panic!("no row is known for table {other}"),
     };
     let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
@@ -101,7 +129,8 @@ async fn insert_neighbours(connection: &mut PgConnection) {
     let model = insert("models", ("title", "'Owl'")).replace("00bb", "0002");
     let bought = insert("models", ("title", "'Whale'")).replace("00bb", "0004");
     let purchase = insert("purchases", ("model_id", "'01900000-0000-7000-8000-000000000004'")).replace("00cc", "0003");
-    for statement in [user, model, bought, purchase] {
+    let key = insert("idempotency_keys", ("key", "'taken'"));
+    for statement in [user, model, bought, purchase, key] {
         raw_sql(&statement).execute(&mut *connection).await.unwrap();
     }
 }

@@ -28,6 +28,7 @@ pub(crate) fn config(database: Database) -> Config {
         max_idle: ms(600_000),
         budget: ms(9_000),
         reserve: ms(500),
+        key_lifetime: Duration::from_secs(86_400),
         concurrency: 1,
         warm_in_init: false,
     }

@@ -38,3 +38,4 @@ mod tokens;
 mod transactions;
 mod vanished;
 mod wall_clock;
+mod writes;

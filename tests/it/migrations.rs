@@ -66,12 +66,7 @@ async fn two_runs_on_one_database_wait_for_one_another() {
     let database = Database::fresh().await;
     let all = migrations(&database).await;
     let admin = database.admin();
-    run(
-        &admin,
-        "drop table _sqlx_migrations, purchases, models, users; \
-         grant create on schema public to thaw_migrate",
-    )
-    .await;
+    run(&admin, "drop owned by thaw_migrate; grant create on schema public to thaw_migrate").await;
     let (left, right) = tokio::join!(migrate(&admin), migrate(&admin));
     left.unwrap();
     right.unwrap();
@@ -84,7 +79,7 @@ async fn roles_that_lost_a_setting_get_it_back() {
     let database = cluster.database().await;
     let admin = database.admin();
     run(&admin, "alter role thaw_app set statement_timeout = '1h'").await;
-    run(&admin, "drop table _sqlx_migrations, purchases, models, users").await;
+    run(&admin, "drop owned by thaw_migrate").await;
     migrate(&admin).await.unwrap();
     let mut connection = connect(&admin).await.unwrap();
     let restored: bool = query_scalar(

@@ -29,6 +29,13 @@ fn every_main_is_short() {
     }
 }
 
+/// The sources of shared and of the functions.
+fn rust_sources() -> Vec<PathBuf> {
+    let folders = template().functions.into_iter().map(|function| root().join("functions").join(function.name).join("src"));
+    let folders = folders.chain([root().join("shared/src")]);
+    folders.flat_map(|folder| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path())).filter(|path| path.is_file()).collect()
+}
+
 #[test]
 fn the_readme_lists_every_route_and_every_problem_type() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
@@ -37,8 +44,12 @@ fn the_readme_lists_every_route_and_every_problem_type() {
     }
     let error = std::fs::read_to_string(root().join("shared/src/error.rs")).unwrap();
     let kinds = error.split_once("pub fn kind(").unwrap().1.split_once("\n    }\n").unwrap().0;
-    let kinds: Vec<&str> = kinds.split('"').skip(1).step_by(2).collect();
-    assert!(kinds.len() >= 6, "{kinds:?}");
+    let mut kinds: Vec<String> = kinds.split('"').skip(1).step_by(2).map(str::to_owned).collect();
+    for source in rust_sources() {
+        let text = std::fs::read_to_string(source).unwrap();
+        kinds.extend(text.split("name: \"").skip(1).filter(|_| text.contains("Kind {")).map(|rest| rest.split_once('"').unwrap().0.to_owned()));
+    }
+    assert!(kinds.len() >= 17, "{kinds:?}");
     for kind in kinds {
         assert!(readme.contains(&format!("`/problems/{kind}`")), "{kind}");
     }

@@ -1,6 +1,7 @@
 //! The function `purchased-models`.
 
 mod handler;
+mod purchase;
 mod query;
 
 fn main() -> std::process::ExitCode {

@@ -54,3 +54,32 @@ impl Query for UserModels<'_> {
         .await
     }
 }
+
+/// One model of its owner.
+pub(crate) struct Item<'a> {
+    pub(crate) id: Uuid,
+    pub(crate) subject: &'a str,
+}
+
+impl Query for Item<'_> {
+    /// Its version, and the text of which that is the strong tag: the one that publishing and changing it gave too.
+    type Output = Option<(i64, String)>;
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<Self::Output, sqlx::Error> {
+        let item = sqlx::query!(
+            r#"select m.version, row_to_json(i)::text as "body!"
+               from models m
+               cross join lateral (
+                   select m.id, m.title, m.description, m.price_cents, m.currency, m.file_bytes, m.download_count,
+                          to_char(m.created_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as created_at,
+                          to_char(m.updated_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as updated_at
+               ) i
+               where m.id = $1 and m.owner_id = (select u.id from users u where u.subject = $2) and m.withdrawn_at is null"#,
+            self.id,
+            self.subject,
+        )
+        .fetch_optional(connection)
+        .await?;
+        Ok(item.map(|item| (item.version, item.body)))
+    }
+}

@@ -18,6 +18,7 @@
 //! | `RETRY_MAX_ATTEMPTS` | count | 3 | how often work may be sent again; connecting does not count |
 //! | `RETRY_BASE_DELAY_MS` `RETRY_MAX_DELAY_MS` | ms | 50, 1000 | full jitter: random(0, min(max, base * 2^n)) |
 //! | `RETRY_BUDGET_MS` | ms | 9000 | all attempts, waits and connects of one operation |
+//! | `IDEMPOTENCY_KEY_LIFETIME_S` | s | 86400 | how long the response of a write is kept under its key |
 //! | `DEADLINE_RESERVE_MS` | ms | 500 | kept free before the invocation's deadline for the answer |
 //! | `AWS_LAMBDA_MAX_CONCURRENCY` | count | 1 | set by Lambda Managed Instances: invocations at once, and so connections |
 //! | `DB_WARM_IN_INIT` | `true`, `false` | `true` | connect during init, which goes on without a connection where there is none to be had |
@@ -54,6 +55,9 @@ pub struct Config {
     pub budget: Duration,
     /// Kept free before the invocation's deadline, so that the answer still leaves.
     pub reserve: Duration,
+    /// How long the response of a write is kept under its key. Too low: a client that comes back later has its wish fulfilled twice. Too
+    /// high: the table of keys is longer.
+    pub key_lifetime: Duration,
     /// How many invocations run at once, and so how many connections there may be.
     pub concurrency: usize,
     /// Connect during init, where Lambda gives the full CPU.
@@ -115,6 +119,7 @@ impl Config {
             max_idle: variables.milliseconds("DB_MAX_IDLE_MS", 10_000, 0..=86_400_000)?,
             budget: variables.milliseconds("RETRY_BUDGET_MS", 9_000, 10..=900_000)?,
             reserve: variables.milliseconds("DEADLINE_RESERVE_MS", 500, 0..=60_000)?,
+            key_lifetime: Duration::from_secs(variables.number("IDEMPOTENCY_KEY_LIFETIME_S", 86_400, 1..=2_592_000)?),
             concurrency: variables.number("AWS_LAMBDA_MAX_CONCURRENCY", 1, 1..=1_600)?,
             warm_in_init: variables.one_of("DB_WARM_IN_INIT", &[("false", false), ("true", true)])?.unwrap_or(true),
         })
