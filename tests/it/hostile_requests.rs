@@ -73,13 +73,14 @@ async fn an_unknown_route_or_method_is_the_gateways_404() {
 async fn a_method_that_only_direct_invocation_can_send_is_405_with_allow() {
     let database = Database::fresh().await;
     let api = Api::over(&database).await;
-    for (function, event) in [("purchased-models", LISTS[0].2), ("user-models", LISTS[1].2), ("health", "health-get.json")] {
+    let functions = [("purchased-models", LISTS[0].2, "GET, POST"), ("user-models", LISTS[1].2, "GET, POST"), ("health", "health-get.json", "GET")];
+    for (function, event, allowed) in functions {
         let mut event = http_event(event);
         event["requestContext"]["http"]["method"] = "DELETE".into();
         let response = api.respond(function, &event).await;
         let status = u16::try_from(response["statusCode"].as_u64().unwrap()).unwrap();
-        assert_eq!(problem(status, response["body"].as_str().unwrap(), 405, "method-not-allowed"), "Use GET.", "{function}");
-        assert_eq!(response["headers"]["allow"], "GET", "{function}");
+        assert_eq!(problem(status, response["body"].as_str().unwrap(), 405, "method-not-allowed"), format!("Use {allowed}."), "{function}");
+        assert_eq!(response["headers"]["allow"], allowed, "{function}");
     }
     api.stop().await;
 }
