@@ -5,7 +5,7 @@ use tests::{Command, Database};
 #[tokio::test]
 async fn every_command_explains_itself_with_examples() {
     let state = tempfile::tempdir().unwrap();
-    for command in ["dev", "token", "status", "migrate", "seed", "prepare"] {
+    for command in ["dev", "token", "status", "migrate", "seed", "pins", "prepare"] {
         let ended = Command::run(state.path(), &[command, "--help"], &[]).await;
         assert_eq!(ended.code, Some(0), "{command}: {ended:?}");
         assert!(
@@ -47,7 +47,7 @@ async fn migrate_and_seed_work_on_a_named_database() {
 #[tokio::test]
 async fn a_failure_is_one_sentence_and_a_non_zero_exit() {
     let state = tempfile::tempdir().unwrap();
-    let cases: [(&[&str], i32, &str); 9] = [
+    let cases: [(&[&str], i32, &str); 14] = [
         (&["token", "user-1"], 1, "no local API runs on this checkout: start it with cargo dev"),
         (&["migrate", "--database-url", "postgres://me:hidden@127.0.0.1:1/thaw"], 1, "nothing listens there"),
         (&["migrate", "--database-url", "thaw"], 1, "is not a URL"),
@@ -56,6 +56,11 @@ async fn a_failure_is_one_sentence_and_a_non_zero_exit() {
         (&["seed", "--database-url", "postgres://me:hidden@127.0.0.1:1/thaw", "--users", "many"], 2, "--users"),
         (&["dev", "--port", "70000"], 2, "--port"),
         (&["dev", "--database-url", "postgres://me:hidden@127.0.0.1:1/thaw", "--port", "0"], 1, "nothing listens there"),
+        (&["pins", "--database-url", "postgres://me:hidden@127.0.0.1:1/thaw"], 2, "--listen"),
+        (&["pins", "--database-url", "postgres://me:hidden@127.0.0.1:1/thaw", "--listen", "6543"], 2, "--listen"),
+        (&["pins", "--database-url", "postgres://me:hidden@127.0.0.1:1/thaw", "--listen", "0.0.0.0:0"], 1, "listen on a loopback address"),
+        (&["pins", "--database-url", "postgres://me:hidden@127.0.0.1/thaw?sslmode=verify-full", "--listen", "127.0.0.1:0"], 1, "demands TLS"),
+        (&["pins", "--database-url", "postgres://me:hidden@db.internal/thaw", "--listen", "127.0.0.1:0"], 1, "say sslmode=disable"),
         (&["unknown"], 2, "unrecognized subcommand"),
     ];
     for (arguments, code, complaint) in cases {

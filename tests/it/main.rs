@@ -20,6 +20,7 @@ mod managed_instances;
 mod migrations;
 mod outage;
 mod pins;
+mod pins_command;
 mod plans;
 mod proxy_sharing;
 mod proxy_wire;

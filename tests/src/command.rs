@@ -7,8 +7,8 @@ use std::time::Duration;
 use local::build::{self, Profile};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdout};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, ChildStdout};
 use tokio::sync::OnceCell;
 
 use crate::server::{guard, workspace};
@@ -19,7 +19,14 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// A started `cargo ops …`, in a process of its own.
 pub struct Command {
     child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    stdout: Output<ChildStdout>,
+    stderr: Output<ChildStderr>,
+}
+
+/// One of its pipes.
+struct Output<R> {
+    /// None once it is not read any more.
+    lines: Option<Lines<BufReader<R>>>,
     seen: Vec<String>,
 }
 
@@ -55,8 +62,8 @@ impl Command {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child, lines, seen: Vec::new() }
+        let (stdout, stderr) = (Output::new(child.stdout.take().unwrap()), Output::new(child.stderr.take().unwrap()));
+        Self { child, stdout, stderr }
     }
 
     /// Runs a command to its end.
@@ -66,25 +73,20 @@ impl Command {
 
     /// Waits for a line of standard output that begins so, and gives it.
     pub async fn line(&mut self, beginning: &str) -> String {
-        let found = async {
-            while let Some(line) = self.lines.next_line().await.unwrap() {
-                self.seen.push(line.clone());
-                if line.starts_with(beginning) {
-                    return Some(line);
-                }
-            }
-            None
-        };
-        match tokio::time::timeout(PATIENCE, found).await {
-            Ok(Some(line)) => line,
-            Ok(None) => {
-                let mut stderr = String::new();
-                let mut pipe = self.child.stderr.take().unwrap();
-                tokio::io::AsyncReadExt::read_to_string(&mut pipe, &mut stderr).await.unwrap();
-                panic!("it ended without a line {beginning:?}: {:#?}\n{stderr}", self.seen)
-            }
-            Err(_) => panic!("no line {beginning:?} in time: {:#?}", self.seen),
+        match self.stdout.line(beginning).await {
+            Some(line) => line,
+            None => panic!("it ended without a line {beginning:?}: {:#?}\n{}", self.stdout.seen, self.stderr.rest().await),
         }
+    }
+
+    /// As [`Command::line`], of standard error.
+    pub async fn error_line(&mut self, beginning: &str) -> String {
+        self.stderr.line(beginning).await.unwrap_or_else(|| panic!("it ended without a line {beginning:?}: {:#?}", self.stderr.seen))
+    }
+
+    /// Reads its standard output no more, as a reader that went away.
+    pub fn close_stdout(&mut self) {
+        self.stdout.lines = None;
     }
 
     /// Its process.
@@ -101,19 +103,43 @@ impl Command {
     /// Waits for its end.
     pub async fn end(mut self) -> Ended {
         // The pipes have to be emptied meanwhile.
-        let rest = async {
-            let mut stdout = self.seen.join("\n");
-            while let Some(line) = self.lines.next_line().await.unwrap() {
-                stdout.push('\n');
-                stdout.push_str(&line);
+        let ended = async { tokio::join!(self.stdout.rest(), self.stderr.rest(), self.child.wait()) };
+        let (stdout, stderr, status) = tokio::time::timeout(PATIENCE, ended).await.expect("the command ends");
+        Ended { code: status.unwrap().code(), stdout, stderr }
+    }
+}
+
+impl<R: AsyncRead + Unpin> Output<R> {
+    fn new(pipe: R) -> Self {
+        Self { lines: Some(BufReader::new(pipe).lines()), seen: Vec::new() }
+    }
+
+    async fn next(&mut self) -> Option<String> {
+        self.lines.as_mut()?.next_line().await.unwrap()
+    }
+
+    /// The next line that begins so; None where the output ends before.
+    async fn line(&mut self, beginning: &str) -> Option<String> {
+        let found = async {
+            while let Some(line) = self.next().await {
+                self.seen.push(line.clone());
+                if line.starts_with(beginning) {
+                    return Some(line);
+                }
             }
-            stdout.trim_start_matches('\n').to_owned()
+            None
         };
-        let ended = async {
-            let (stdout, output) = tokio::join!(rest, self.child.wait_with_output());
-            (stdout, output.unwrap())
-        };
-        let (stdout, output) = tokio::time::timeout(PATIENCE, ended).await.expect("the command ends");
-        Ended { code: output.status.code(), stdout, stderr: String::from_utf8_lossy(&output.stderr).into_owned() }
+        match tokio::time::timeout(PATIENCE, found).await {
+            Ok(found) => found,
+            Err(_) => panic!("no line {beginning:?} in time: {:#?}", self.seen),
+        }
+    }
+
+    /// Everything up to its end, what was read before included.
+    async fn rest(&mut self) -> String {
+        while let Some(line) = self.next().await {
+            self.seen.push(line);
+        }
+        self.seen.join("\n")
     }
 }

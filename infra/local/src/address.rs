@@ -40,14 +40,7 @@ impl Address {
         let database = percent_encoding::percent_decode_str(name).decode_utf8().context("the database's name is not UTF-8")?.into_owned();
         let database = if database.is_empty() { DATABASE.to_owned() } else { database };
         if !url.query_pairs().any(|(name, _)| name == "sslmode") {
-            let loopback = match url.host() {
-                Some(url::Host::Ipv4(address)) => address.is_loopback(),
-                Some(url::Host::Ipv6(address)) => address.is_loopback(),
-                // The host of a postgres URL stays a name, also where it looks like an address.
-                Some(url::Host::Domain(name)) => name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback()),
-                None => false,
-            };
-            url.set_query(Some(if loopback { "sslmode=disable" } else { "sslmode=verify-full" }));
+            url.set_query(Some(if is_loopback(&url) { "sslmode=disable" } else { "sslmode=verify-full" }));
         }
         Ok(Self { url, database })
     }
@@ -119,6 +112,17 @@ impl Address {
         let mut url = self.url.clone();
         url.set_path(&percent_encoding::utf8_percent_encode(&self.database, percent_encoding::NON_ALPHANUMERIC).to_string());
         url
+    }
+}
+
+/// Whether the host of a URL is this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        // The host of a postgres URL stays a name, also where it looks like an address.
+        Some(url::Host::Domain(name)) => name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback()),
+        None => false,
     }
 }
 

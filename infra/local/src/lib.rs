@@ -9,6 +9,7 @@
 //! | [`wire`] | Postgres's protocol, as far as a proxy reads it |
 //! | [`proxy`] | RDS Proxy: TLS, IAM, database connections shared by transaction |
 //! | [`pins`] | which statements would pin a session there |
+//! | [`forward`] | the same, of a program that connects to a database of its own |
 //! | [`postgres`] | a server, found or fetched |
 //! | [`proxy`] | RDS Proxy: IAM tokens |
 //! | [`database`], [`migrate`], [`seed`] | databases, their schema, their demonstration data |
@@ -17,6 +18,7 @@
 //! | [`stack`] | all of it together; [`provision`] makes its database, [`control`] is the port beside the API |
 //! | [`workspace`], [`running`], [`address`] | the checkout, what runs of it, and the server that a person names |
 
+mod accept;
 pub mod address;
 pub mod build;
 pub mod cloud;
@@ -24,6 +26,7 @@ pub mod connect;
 pub mod control;
 pub mod database;
 mod fleet;
+pub mod forward;
 pub mod gateway;
 pub mod guard;
 pub mod invoke;

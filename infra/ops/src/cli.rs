@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use local::workspace::Workspace;
 
-use crate::{database, dev, output, prepare, seed, status, token};
+use crate::{database, dev, output, pins, prepare, seed, status, token};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -15,7 +15,8 @@ Examples:
   curl -H \"Authorization: Bearer $(cargo ops token user-1)\" \\
     http://127.0.0.1:3000/api/user/purchased-models
   cargo ops status --json                what runs where
-  cargo ops migrate --database-url postgres://me:secret@127.0.0.1:5432/thaw";
+  cargo ops migrate --database-url postgres://me:secret@127.0.0.1:5432/thaw
+  cargo ops pins --database-url postgres://127.0.0.1:5432 --listen 127.0.0.1:6543";
 
 /// Runs the bundle on this machine, and looks after its database.
 #[derive(Parser)]
@@ -37,6 +38,8 @@ enum Command {
     Migrate(database::MigrateArguments),
     /// Fills an empty, migrated database with the same rows every time
     Seed(seed::Arguments),
+    /// Tells which statements of your own application would pin a session in RDS Proxy
+    Pins(pins::Arguments),
     /// Writes .sqlx anew, from which the SQL is checked at compile time
     Prepare(prepare::Arguments),
 }
@@ -63,6 +66,7 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Status(arguments) => status::run(&workspace()?, &arguments).await.map(|()| ExitCode::SUCCESS),
             Command::Migrate(arguments) => database::migrate(&arguments).await.map(|()| ExitCode::SUCCESS),
             Command::Seed(arguments) => seed::run(&arguments).await.map(|()| ExitCode::SUCCESS),
+            Command::Pins(arguments) => pins::run(&arguments).await.map(|()| ExitCode::SUCCESS),
             Command::Prepare(arguments) => prepare::run(&workspace()?, &arguments).await.map(|()| ExitCode::SUCCESS),
         }
     })

@@ -5,6 +5,7 @@ mod control_client;
 mod database;
 mod dev;
 mod output;
+mod pins;
 mod prepare;
 mod seed;
 mod status;

@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 
 use anyhow::Result;
+use tracing::level_filters::LevelFilter;
 
 /// Prints one line.
 ///
@@ -31,4 +32,16 @@ pub(crate) fn failure(error: &anyhow::Error) {
     }
     // There is nobody left to tell.
     let _ = writeln!(io::stderr(), "error: {sentence}");
+}
+
+/// Warnings of the local cloud itself go to standard error.
+pub(crate) fn start_logging() {
+    let started = tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::WARN)
+        .with_target(false)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false)
+        .try_init();
+    // Only one that is there already makes this fail.
+    drop(started);
 }

@@ -1,5 +1,7 @@
 //! One statement that pins, or may.
 
+use std::fmt;
+
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
 use super::{Reason, Verdict};
@@ -36,6 +38,13 @@ impl Serialize for Finding {
         fields.serialize_field("reason", self.reason.sentence())?;
         fields.serialize_field("statement", &self.statement)?;
         fields.end()
+    }
+}
+
+/// One line for people.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", self.verdict().name(), self.reason.sentence(), self.statement)
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod classify;
 mod finding;
+mod reader;
 mod reason;
 mod rules;
 #[cfg(test)]
@@ -18,4 +19,5 @@ mod tests;
 
 pub use classify::{STATEMENT_LIMIT_BYTES, Text, classify, read};
 pub use finding::Finding;
+pub use reader::Reader;
 pub use reason::{Reason, Verdict};

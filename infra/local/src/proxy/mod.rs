@@ -36,11 +36,10 @@ pub use upstream::Upstream;
 use watch::Watch;
 pub use watch::{Pin, PinSink};
 
+use crate::accept::accept;
+
 /// The region that the local cloud says it is in.
 pub const REGION: &str = "eu-central-1";
-
-/// The most connections of clients; further ones wait to be accepted.
-const CLIENT_LIMIT: usize = 10_000;
 
 /// Bounds of the stand-in.
 #[derive(Debug, Clone, Copy)]
@@ -124,7 +123,11 @@ impl Proxy {
             refused: AtomicUsize::new(0),
         });
         let mut serving = JoinSet::new();
-        serving.spawn(accept(listener, Arc::clone(&shared)));
+        let clients = Arc::clone(&shared);
+        serving.spawn(accept(listener, move |stream| {
+            let client = Counted::new(&clients);
+            async move { session::serve(stream, &client.0).await }
+        }));
         Ok(Self { address, authority, credentials, database, shared, _serving: serving })
     }
 
@@ -164,27 +167,6 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         // One that stays behind is a certificate whose key nobody has.
         let _ = std::fs::remove_file(&self.authority);
-    }
-}
-
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    let mut sessions = JoinSet::new();
-    loop {
-        while sessions.len() >= CLIENT_LIMIT {
-            sessions.join_next().await;
-        }
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let client = Counted::new(&shared);
-                sessions.spawn(async move { session::serve(stream, &client.0).await });
-            }
-            // Out of file descriptors: some will be free in a moment.
-            Err(error) => {
-                tracing::warn!(%error, "the database proxy cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-        while sessions.try_join_next().is_some() {}
     }
 }
 

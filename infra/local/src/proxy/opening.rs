@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use super::link::{Link, Transport};
@@ -14,7 +14,7 @@ use super::session::Client;
 use super::statements::ClientStatements;
 use super::upstream::Key;
 use super::{Shared, iam};
-use crate::wire::{Frame, Opening, Severity, Startup, error_response, read_opening};
+use crate::wire::{Frame, Opening, Severity, Startup, close, error_response, read_opening};
 
 /// Bound of the whole beginning, a wait for the first database connection included.
 pub(super) const LIMIT: Duration = Duration::from_secs(30);
@@ -142,15 +142,7 @@ fn negotiate(startup: &Startup) -> Option<Frame> {
 
 async fn refuse<T>(transport: &mut Box<dyn Transport>, (sqlstate, text): Refusal) -> Result<T, OpeningError> {
     transport.write_all(error_response(Severity::Fatal, sqlstate, &text).bytes()).await?;
-    transport.flush().await?;
-    // What the client still sends is taken, or the end of the connection would overtake the message.
-    transport.shutdown().await?;
-    let mut rest = [0; 1024];
-    for _ in 0..64 {
-        if transport.read(&mut rest).await? == 0 {
-            break;
-        }
-    }
+    close(transport).await?;
     Err(OpeningError::Refused(text))
 }
 

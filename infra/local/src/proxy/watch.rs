@@ -1,15 +1,11 @@
 //! Keeps what pinned, and says each thing once.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
-use crate::pins::{self, Finding, Reason, Verdict};
+use crate::pins::{Finding, Reader, Reason, Verdict};
 
-/// The most different texts that are remembered; past it all are forgotten and read anew.
-const REMEMBERED: usize = 10_000;
 /// The most findings that are kept.
 const KEPT: usize = 1_000;
 
@@ -37,25 +33,19 @@ pub(super) struct Effect {
 
 pub(super) struct Watch {
     sink: PinSink,
-    inner: Mutex<Inner>,
-}
-
-#[derive(Default)]
-struct Inner {
-    /// Reading a text costs a parse; nearly all were read before.
-    read: HashMap<[u8; 32], Arc<[Finding]>>,
-    pins: Vec<Pin>,
+    reader: Reader,
+    pins: Mutex<Vec<Pin>>,
 }
 
 impl Watch {
     pub(super) fn new(sink: PinSink) -> Self {
-        Self { sink, inner: Mutex::default() }
+        Self { sink, reader: Reader::default(), pins: Mutex::default() }
     }
 
     /// Looks at a text that a client sends, and reports what it has not reported yet.
     pub(super) fn observe(&self, application: &str, sql: &[u8]) -> Effect {
-        let findings = self.findings(sql);
-        for finding in &*findings {
+        let findings = &self.reader.read(sql).findings;
+        for finding in findings {
             let pin = Pin { application: application.to_owned(), finding: finding.clone() };
             if self.keep(&pin) {
                 (self.sink)(&pin);
@@ -68,34 +58,20 @@ impl Watch {
     }
 
     pub(super) fn pins(&self) -> Vec<Pin> {
-        self.inner().pins.clone()
-    }
-
-    fn findings(&self, sql: &[u8]) -> Arc<[Finding]> {
-        let digest = Sha256::digest(sql).into();
-        if let Some(known) = self.inner().read.get(&digest) {
-            return Arc::clone(known);
-        }
-        let findings: Arc<[Finding]> = pins::classify(&String::from_utf8_lossy(sql)).into();
-        let mut inner = self.inner();
-        if inner.read.len() >= REMEMBERED {
-            inner.read.clear();
-        }
-        inner.read.insert(digest, Arc::clone(&findings));
-        findings
+        self.kept().clone()
     }
 
     fn keep(&self, pin: &Pin) -> bool {
-        let mut inner = self.inner();
-        let new = inner.pins.len() < KEPT && !inner.pins.contains(pin);
+        let mut pins = self.kept();
+        let new = pins.len() < KEPT && !pins.contains(pin);
         if new {
-            inner.pins.push(pin.clone());
+            pins.push(pin.clone());
         }
         new
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+    fn kept(&self) -> MutexGuard<'_, Vec<Pin>> {
         // Nothing can panic while the lock is held.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

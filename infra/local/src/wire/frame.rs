@@ -6,7 +6,7 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// Type byte and length.
-const HEAD_BYTES: usize = 5;
+pub(super) const HEAD_BYTES: usize = 5;
 /// How much is read at a time.
 const READ_BYTES: usize = 16 * 1024;
 

@@ -43,28 +43,50 @@ impl Startup {
     }
 }
 
-/// Reads a start-up packet.
+/// Reads a start-up packet as it came, its length included.
 ///
 /// # Errors
-/// The stream broke, or what came is no such packet ([`io::ErrorKind::InvalidData`], with a text that says why).
+/// The stream broke, or the length is none of a start-up packet ([`io::ErrorKind::InvalidData`], with a text that says so).
 ///
 /// # Cancel safety
 /// Dropping the future may lose bytes that were read.
-pub async fn read_opening(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Opening> {
-    let length = usize::try_from(stream.read_u32().await?).unwrap_or(usize::MAX);
+pub async fn read_first_packet(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
+    let mut packet = [0; 4];
+    stream.read_exact(&mut packet).await?;
+    let length = usize::try_from(u32::from_be_bytes(packet)).unwrap_or(usize::MAX);
     if !(8..=LIMIT_BYTES).contains(&length) {
         return Err(invalid("the first packet is no start-up packet of Postgres's protocol: its length is out of range"));
     }
-    let mut packet = vec![0; length - 4];
-    stream.read_exact(&mut packet).await?;
-    let (code, rest) = packet.split_at(4);
-    match u32::from_be_bytes([code[0], code[1], code[2], code[3]]) {
+    let mut packet = packet.to_vec();
+    packet.resize(length, 0);
+    stream.read_exact(&mut packet[4..]).await?;
+    Ok(packet)
+}
+
+/// What a start-up packet says.
+///
+/// # Errors
+/// It makes no sense ([`io::ErrorKind::InvalidData`], with a text that says why).
+pub fn opening(packet: &[u8]) -> io::Result<Opening> {
+    let (code, rest) = packet.get(4..).and_then(|rest| rest.split_first_chunk()).ok_or_else(|| invalid("the start-up packet has no version"))?;
+    match u32::from_be_bytes(*code) {
         SSL_REQUEST => Ok(Opening::Ssl),
         GSS_ENCRYPTION_REQUEST => Ok(Opening::GssEncryption),
         CANCEL_REQUEST => Ok(Opening::Cancel),
         version if version >> 16 == 3 => Ok(Opening::Startup(Startup { minor_version: (version & 0xffff) as u16, parameters: parameters(rest)? })),
         version => Err(invalid(&format!("protocol version {}.{} is asked for, and only 3 is spoken here", version >> 16, version & 0xffff))),
     }
+}
+
+/// Reads a start-up packet and what it says.
+///
+/// # Errors
+/// As [`read_first_packet`] and [`opening`].
+///
+/// # Cancel safety
+/// As [`read_first_packet`].
+pub async fn read_opening(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Opening> {
+    opening(&read_first_packet(stream).await?)
 }
 
 fn parameters(mut rest: &[u8]) -> io::Result<Vec<(String, String)>> {

@@ -20,7 +20,7 @@ use local::{build, cloud, provision, proxy};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{seed, token};
+use crate::{output, seed, token};
 use postgres::Postgres;
 
 /// Runs the bundle on this machine.
@@ -43,7 +43,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCode> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    screen::start_logging();
+    output::start_logging();
     let guard = Guard::start()?;
     let stop = async {
         tokio::select! {

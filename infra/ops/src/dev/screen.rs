@@ -13,24 +13,11 @@ use local::stack::{Stack, TOKEN_LIFETIME};
 use local::template::Authorization;
 use serde::Deserialize;
 use tokio::signal::unix::SignalKind;
-use tracing::level_filters::LevelFilter;
 
 use crate::{database, seed};
 
 /// The subject of the ready-made token.
 const DEMO_SUBJECT: &str = "user-1";
-
-/// Warnings of the local cloud itself go to standard error.
-pub(super) fn start_logging() {
-    let started = tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::WARN)
-        .with_target(false)
-        .with_writer(std::io::stderr)
-        .log_internal_errors(false)
-        .try_init();
-    // Only one that is there already makes this fail.
-    drop(started);
-}
 
 /// One line of what is being done.
 pub(super) fn step(name: &str, text: &str) {
@@ -55,9 +42,7 @@ pub(super) fn log_line(log: LogLine) {
 /// One statement that would pin a session in RDS Proxy, or may.
 pub(super) fn pin(pin: &Pin) {
     let mut out = std::io::stderr().lock();
-    let finding = &pin.finding;
-    let text = format!("{}: {}: {}", finding.verdict().name(), finding.reason.sentence(), finding.statement);
-    let _ = writeln!(out, "{:<10} {:<18} {text}", "pin", pin.application);
+    let _ = writeln!(out, "{:<10} {:<18} {}", "pin", pin.application, pin.finding);
 }
 
 /// A log line of `shared::telemetry`.
