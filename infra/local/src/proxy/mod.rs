@@ -7,6 +7,7 @@
 
 mod certificate;
 mod exchange;
+mod greetings;
 pub mod iam;
 mod link;
 mod opening;

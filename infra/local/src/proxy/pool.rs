@@ -1,6 +1,6 @@
 //! The database connections that all clients share: at most so many, each with one client for the time of a transaction.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,10 +8,10 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::greetings::{Greeting, Greetings};
 use super::link::Link;
 use super::statements::{Statement, StatementName};
-use super::upstream::{Key, OpenError, Upstream};
-use crate::wire::Frame;
+use super::upstream::{Key, OpenError, Session, Upstream};
 
 /// Waits between two tries to reach a database that is down.
 const REOPEN_PAUSE: Duration = Duration::from_millis(50);
@@ -26,6 +26,8 @@ pub(super) struct DatabaseConnection {
     pub(super) unnamed: Option<Arc<Statement>>,
     /// Counts uses.
     pub(super) uses: u64,
+    /// What the server announced as the session began.
+    greeting: Greeting,
     generation: u64,
 }
 
@@ -57,7 +59,7 @@ pub(super) struct Pool {
     borrow_timeout: Duration,
     permits: Arc<Semaphore>,
     shelf: Mutex<Shelf>,
-    greetings: Mutex<BTreeMap<Key, Arc<[Frame]>>>,
+    greetings: Mutex<Greetings>,
     /// Connections of an earlier one hold plans that no longer fit.
     generation: AtomicU64,
 }
@@ -111,23 +113,23 @@ impl Pool {
 
     /// The parameters that a server of this kind of session announces. Asked of the database once; afterwards a client can begin a session
     /// while the database is down.
-    pub(super) async fn greeting(self: &Arc<Self>, key: &Arc<Key>) -> Result<Arc<[Frame]>, BorrowError> {
-        let known = lock(&self.greetings).get(&**key).map(Arc::clone);
-        match known {
-            Some(greeting) => Ok(greeting),
-            None => {
-                let borrowed = self.borrow(key).await?;
-                borrowed.give_back();
-                lock(&self.greetings).get(&**key).map(Arc::clone).ok_or(BorrowError::TimedOut)
-            }
+    pub(super) async fn greeting(self: &Arc<Self>, key: &Arc<Key>) -> Result<Greeting, BorrowError> {
+        let known = lock(&self.greetings).get(key);
+        if let Some(greeting) = known {
+            return Ok(greeting);
         }
+        let borrowed = self.borrow(key).await?;
+        let greeting = Arc::clone(&borrowed.connection.greeting);
+        borrowed.give_back();
+        lock(&self.greetings).remember(key, &greeting);
+        Ok(greeting)
     }
 
     async fn open(&self, key: &Arc<Key>) -> Result<DatabaseConnection, OpenError> {
         let generation = self.generation.load(Ordering::SeqCst);
-        let session = self.upstream.open(key).await?;
-        lock(&self.greetings).insert((**key).clone(), session.greeting);
-        Ok(DatabaseConnection { link: session.link, key: Arc::clone(key), prepared: HashMap::new(), unnamed: None, uses: 0, generation })
+        let Session { link, greeting } = self.upstream.open(key).await?;
+        lock(&self.greetings).remember(key, &greeting);
+        Ok(DatabaseConnection { link, key: Arc::clone(key), prepared: HashMap::new(), unnamed: None, uses: 0, greeting, generation })
     }
 
     /// The connection of this kind that was used last. Where there is none, room is made for a new one.

@@ -18,6 +18,7 @@ use tokio_rustls::TlsConnector;
 use url::Url;
 
 use super::certificate;
+use super::greetings::Greeting;
 use super::link::{Link, Transport};
 use crate::wire::{ErrorFields, Frame, FrameError, Severity, error_response};
 
@@ -48,7 +49,7 @@ pub(super) struct Key {
 pub(super) struct Session {
     pub(super) link: Link,
     /// The server's parameters (ParameterStatus), which every client of the session gets.
-    pub(super) greeting: Arc<[Frame]>,
+    pub(super) greeting: Greeting,
 }
 
 /// Why no session came about.
