@@ -22,6 +22,7 @@ mod outage;
 mod pins;
 mod pins_command;
 mod plans;
+mod proxy_exchange;
 mod proxy_sharing;
 mod proxy_wire;
 mod repository;

@@ -1,47 +1,26 @@
 //! The stand-in for RDS Proxy, message by message: what begins a session, what is refused, and statements that follow their client.
 
-use local::wire::{Bind, Frame, Parse, Target};
-use tests::raw_client::{RawClient, errors, kinds, startup_packet, token, values};
+use local::wire::{Frame, Target};
+use tests::raw_client::{RawClient, bind, errors, execute, kinds, parse, startup_packet, sync, token, values};
 use tests::{Api, Database, Options, eventually};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// A stand-in with this many database connections.
-async fn stand_in(connections: usize) -> (Database, Api) {
+pub(crate) async fn stand_in(connections: usize) -> (Database, Api) {
     let database = Database::seeded().await;
     let settings = local::proxy::Settings { connections, ..local::proxy::Settings::default() };
     let api = Api::with(&database, Options { proxy: Some(settings), ..Options::default() }).await;
     (database, api)
 }
 
-fn parse(name: &str, sql: &str) -> Frame {
-    Parse { name: b"", sql: sql.as_bytes(), types: &[0, 0] }.named(name.as_bytes())
-}
-
-fn bind(statement: &str) -> Frame {
-    Bind { portal: b"", statement: b"", values: &[0; 6] }.of(statement.as_bytes())
-}
-
-fn execute() -> Frame {
-    Frame::new(b'E', &[0; 5])
-}
-
-fn sync() -> Frame {
-    Frame::new(b'S', b"")
-}
-
-async fn run(client: &mut RawClient, frames: &[Frame]) -> Vec<Frame> {
-    client.send(frames).await;
-    client.until_ready().await
-}
-
 /// Runs the statement of this number, which is prepared first where it is `new`.
 pub(crate) async fn prepared(client: &mut RawClient, number: usize, sql: &str, new: bool) -> Vec<Frame> {
     let name = format!("s{number}");
     if new {
-        run(client, &[parse(&name, sql), sync()]).await;
+        client.run(&[parse(&name, sql), sync()]).await;
     }
-    run(client, &[bind(&name), execute(), sync()]).await
+    client.run(&[bind(&name), execute(), sync()]).await
 }
 
 async fn first_error(client: &mut RawClient) -> (String, String) {
@@ -113,15 +92,15 @@ async fn a_named_statement_follows_its_client_from_connection_to_connection() {
     let (_database, api) = stand_in(2).await;
     let (mut one, mut two) = (RawClient::signed_in(api.proxy(), &[]).await, RawClient::signed_in(api.proxy(), &[]).await);
     // The same name for different texts, as every driver that counts its statements does.
-    let answers = run(&mut one, &[parse("s1", "select 'one'"), sync()]).await;
+    let answers = one.run(&[parse("s1", "select 'one'"), sync()]).await;
     assert_eq!(kinds(&answers), "1Z");
-    run(&mut two, &[parse("s1", "select 'two'"), sync()]).await;
+    two.run(&[parse("s1", "select 'two'"), sync()]).await;
     // Another client in a transaction takes one of the two connections away, in turn each.
     let mut holder = RawClient::signed_in(api.proxy(), &[]).await;
     for _ in 0..20 {
         holder.query("begin").await;
         for (client, expected) in [(&mut one, "one"), (&mut two, "two")] {
-            let answers = run(client, &[bind("s1"), execute(), sync()]).await;
+            let answers = client.run(&[bind("s1"), execute(), sync()]).await;
             assert_eq!((kinds(&answers).as_str(), values(&answers)), ("2DCZ", vec![expected.to_owned()]), "{:?}", errors(&answers));
         }
         assert_eq!(api.proxy().report().borrowed, 1);
@@ -135,13 +114,13 @@ async fn the_unnamed_statement_stays_its_clients_own_also_where_a_sync_parts_par
     let (_database, api) = stand_in(1).await;
     let (mut one, mut two) = (RawClient::signed_in(api.proxy(), &[]).await, RawClient::signed_in(api.proxy(), &[]).await);
     for _ in 0..10 {
-        run(&mut one, &[parse("", "select 'one'"), sync()]).await;
-        run(&mut two, &[parse("", "select 'two'"), sync()]).await;
-        assert_eq!(values(&run(&mut one, &[bind(""), execute(), sync()]).await), ["one"]);
-        assert_eq!(values(&run(&mut two, &[bind(""), execute(), sync()]).await), ["two"]);
+        one.run(&[parse("", "select 'one'"), sync()]).await;
+        two.run(&[parse("", "select 'two'"), sync()]).await;
+        assert_eq!(values(&one.run(&[bind(""), execute(), sync()]).await), ["one"]);
+        assert_eq!(values(&two.run(&[bind(""), execute(), sync()]).await), ["two"]);
     }
     let mut three = RawClient::signed_in(api.proxy(), &[]).await;
-    let answers = run(&mut three, &[bind(""), execute(), sync()]).await;
+    let answers = three.run(&[bind(""), execute(), sync()]).await;
     assert_eq!((errors(&answers)[0].sqlstate.as_str(), values(&answers).len()), ("26000", 0), "nobody gets another's statement");
     api.stop().await;
 }
@@ -151,21 +130,21 @@ async fn prepared_statements_answer_as_on_a_connection_of_ones_own() {
     let (_database, api) = stand_in(1).await;
     let mut client = RawClient::signed_in(api.proxy(), &[]).await;
     let state = |answers: &[Frame]| errors(answers).first().map(|error| error.sqlstate.clone());
-    run(&mut client, &[parse("s1", "select 1"), sync()]).await;
-    let twice = run(&mut client, &[parse("s1", "select 2"), sync()]).await;
+    client.run(&[parse("s1", "select 1"), sync()]).await;
+    let twice = client.run(&[parse("s1", "select 2"), sync()]).await;
     assert_eq!(state(&twice).as_deref(), Some("42P05"), "a name that is taken");
-    assert_eq!(values(&run(&mut client, &[bind("s1"), execute(), sync()]).await), ["1"], "and the first statement stays");
-    let described = run(&mut client, &[Target::Statement(b"s1").frame(b'D'), sync()]).await;
+    assert_eq!(values(&client.run(&[bind("s1"), execute(), sync()]).await), ["1"], "and the first statement stays");
+    let described = client.run(&[Target::Statement(b"s1").frame(b'D'), sync()]).await;
     assert_eq!(kinds(&described), "tTZ");
-    let closed = run(&mut client, &[Target::Statement(b"s1").frame(b'C'), sync()]).await;
+    let closed = client.run(&[Target::Statement(b"s1").frame(b'C'), sync()]).await;
     assert_eq!(kinds(&closed), "3Z");
-    assert_eq!(state(&run(&mut client, &[bind("s1"), execute(), sync()]).await).as_deref(), Some("26000"), "closed");
+    assert_eq!(state(&client.run(&[bind("s1"), execute(), sync()]).await).as_deref(), Some("26000"), "closed");
     // A name is free again, and the same text, which the database has already, is answered as if it were new.
-    assert_eq!(kinds(&run(&mut client, &[parse("s1", "select 1"), bind("s1"), execute(), sync()]).await), "12DCZ");
-    let wrong = run(&mut client, &[parse("s2", "selec"), bind("s2"), execute(), sync()]).await;
+    assert_eq!(kinds(&client.run(&[parse("s1", "select 1"), bind("s1"), execute(), sync()]).await), "12DCZ");
+    let wrong = client.run(&[parse("s2", "selec"), bind("s2"), execute(), sync()]).await;
     assert_eq!((kinds(&wrong).as_str(), state(&wrong).as_deref()), ("EZ", Some("42601")));
-    assert_eq!(state(&run(&mut client, &[bind("s2"), execute(), sync()]).await).as_deref(), Some("26000"), "what was wrong is not there");
-    assert_eq!(kinds(&run(&mut client, &[parse("s2", "select 3"), bind("s2"), execute(), sync()]).await), "12DCZ");
+    assert_eq!(state(&client.run(&[bind("s2"), execute(), sync()]).await).as_deref(), Some("26000"), "what was wrong is not there");
+    assert_eq!(kinds(&client.run(&[parse("s2", "select 3"), bind("s2"), execute(), sync()]).await), "12DCZ");
     api.stop().await;
 }
 
@@ -185,7 +164,7 @@ async fn a_pipeline_of_many_statements_is_answered_in_order() {
     }
     // More than a database connection keeps: the oldest were closed there and come back when they are used.
     for number in [0, 599, 1, 300] {
-        assert_eq!(values(&run(&mut client, &[bind(&format!("s{number}")), execute(), sync()]).await), [number.to_string()]);
+        assert_eq!(values(&client.run(&[bind(&format!("s{number}")), execute(), sync()]).await), [number.to_string()]);
     }
     api.stop().await;
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use local::proxy::Proxy;
-use local::wire::{ErrorFields, Frame, Frames};
+use local::wire::{Bind, ErrorFields, Frame, Frames, Parse};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -112,16 +112,51 @@ impl RawClient {
         frames
     }
 
+    /// Sends frames and gives the answers up to ReadyForQuery.
+    pub async fn run(&mut self, frames: &[Frame]) -> Vec<Frame> {
+        self.send(frames).await;
+        self.until_ready().await
+    }
+
     /// Runs a simple query and gives its answers.
     pub async fn query(&mut self, sql: &str) -> Vec<Frame> {
-        self.send(&[Frame::new(b'Q', &[sql.as_bytes(), b"\0"].concat())]).await;
-        self.until_ready().await
+        self.run(&[query(sql)]).await
     }
 
     /// Whether the server has closed the connection.
     pub async fn is_closed(&mut self) -> bool {
         !matches!(self.frames.next().await, Ok(Some(_)))
     }
+}
+
+/// Query.
+#[must_use]
+pub fn query(sql: &str) -> Frame {
+    Frame::new(b'Q', &[sql.as_bytes(), b"\0"].concat())
+}
+
+/// Parse, without types of parameters.
+#[must_use]
+pub fn parse(name: &str, sql: &str) -> Frame {
+    Parse { name: b"", sql: sql.as_bytes(), types: &[0, 0] }.named(name.as_bytes())
+}
+
+/// Bind to the unnamed portal, without parameters.
+#[must_use]
+pub fn bind(statement: &str) -> Frame {
+    Bind { portal: b"", statement: b"", values: &[0; 6] }.of(statement.as_bytes())
+}
+
+/// Execute of the unnamed portal, to its end.
+#[must_use]
+pub fn execute() -> Frame {
+    Frame::new(b'E', &[0; 5])
+}
+
+/// Sync.
+#[must_use]
+pub fn sync() -> Frame {
+    Frame::new(b'S', b"")
 }
 
 /// The types of these frames, in order.

@@ -27,13 +27,15 @@ pub(super) struct Outbox {
     buffer: BytesMut,
     /// Written into the transport, which may hold it back (TLS does).
     unflushed: bool,
+    /// Nobody reads it any more.
+    abandoned: bool,
 }
 
 impl Link {
     /// `limit_bytes` bounds each frame that comes in.
     pub(super) fn new(transport: Box<dyn Transport>, limit_bytes: usize) -> Self {
         let (reader, writer) = tokio::io::split(transport);
-        let outbox = Outbox { writer, buffer: BytesMut::new(), unflushed: false };
+        let outbox = Outbox { writer, buffer: BytesMut::new(), unflushed: false, abandoned: false };
         Self { inbox: Frames::new(reader, limit_bytes), outbox }
     }
 
@@ -55,7 +57,15 @@ impl Outbox {
     }
 
     pub(super) fn push_bytes(&mut self, bytes: &[u8]) {
-        self.buffer.extend_from_slice(bytes);
+        if !self.abandoned {
+            self.buffer.extend_from_slice(bytes);
+        }
+    }
+
+    /// Throws away what waits, and what comes.
+    pub(super) fn abandon(&mut self) {
+        (self.abandoned, self.unflushed) = (true, false);
+        self.buffer = BytesMut::new();
     }
 
     pub(super) fn is_pending(&self) -> bool {

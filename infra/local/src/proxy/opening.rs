@@ -104,7 +104,7 @@ pub(super) async fn open(stream: TcpStream, shared: &Arc<Shared>) -> Result<Opti
     link.outbox.push(&Frame::new(b'K', &fastrand::u64(..).to_be_bytes()));
     link.send(&[Frame::new(b'Z', b"I")]).await?;
     link.inbox.set_limit(CLIENT_MESSAGE_LIMIT_BYTES);
-    Ok(Some(Client { link, key, statements: ClientStatements::default(), pinned: false, watch: Arc::clone(&shared.watch) }))
+    Ok(Some(Client { link, key, statements: ClientStatements::default(), pinned: false, leaving: false, watch: Arc::clone(&shared.watch) }))
 }
 
 /// Checks the parameters as RDS Proxy does, in its words.

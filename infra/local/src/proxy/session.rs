@@ -23,6 +23,8 @@ pub(super) struct Client {
     pub(super) statements: ClientStatements,
     /// It keeps the next database connection that it gets until it leaves.
     pub(super) pinned: bool,
+    /// It has said Terminate.
+    pub(super) leaving: bool,
     pub(super) watch: Arc<Watch>,
 }
 
@@ -76,6 +78,9 @@ async fn converse(mut client: Client, shared: &Arc<Shared>) {
             Ok(End::PlansSpoilt) => retire(shared, borrowed),
             Ok(End::Over) => return,
             Err(error) => return complain(&mut client, &error).await,
+        }
+        if client.leaving {
+            return;
         }
     }
 }

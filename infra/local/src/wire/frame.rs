@@ -65,15 +65,6 @@ impl Frame {
         &self.bytes[HEAD_BYTES..]
     }
 
-    /// A part of this frame's body, sharing its memory.
-    ///
-    /// # Panics
-    /// The slice is of another frame.
-    #[must_use]
-    pub fn slice(&self, part: &[u8]) -> Bytes {
-        self.bytes.slice_ref(part)
-    }
-
     /// The message as it goes over the wire.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
