@@ -123,6 +123,14 @@ impl RawClient {
         self.run(&[query(sql)]).await
     }
 
+    /// Reads one more frame into `frames`; true where the server has closed the connection.
+    pub async fn is_ended(&mut self, frames: &mut Vec<Frame>) -> bool {
+        let next = self.frames.next().await.ok().flatten();
+        let ended = next.is_none();
+        frames.extend(next);
+        ended
+    }
+
     /// Whether the server has closed the connection.
     pub async fn is_closed(&mut self) -> bool {
         !matches!(self.frames.next().await, Ok(Some(_)))

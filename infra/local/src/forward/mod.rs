@@ -5,6 +5,7 @@
 
 mod destination;
 mod session;
+mod sign_in;
 mod tap;
 
 use std::net::SocketAddr;

@@ -5,7 +5,7 @@ use std::io;
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
 
-use crate::wire::{Frame, Frames};
+use crate::wire::{Frame, Frames, close};
 
 /// So much may wait to be written before no more is read from the other side.
 const OUTBOX_LIMIT_BYTES: usize = 256 * 1024;
@@ -48,6 +48,12 @@ impl Link {
             self.outbox.write().await?;
         }
         Ok(())
+    }
+
+    /// Sends what waits and a last frame, and ends the connection so that it arrives. The caller bounds the time.
+    pub(super) async fn farewell(&mut self, last: Frame) -> io::Result<()> {
+        self.send(&[last]).await?;
+        close(&mut tokio::io::join(self.inbox.stream(), &mut self.outbox.writer)).await
     }
 }
 

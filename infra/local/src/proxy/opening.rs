@@ -92,7 +92,7 @@ pub(super) async fn open(stream: TcpStream, shared: &Arc<Shared>) -> Result<Opti
         Ok(greeting) => greeting,
         Err(BorrowError::TimedOut) => return refuse_on(&mut link, ("08000", super::session::BORROW_TIMED_OUT.to_owned())).await,
         Err(BorrowError::Refused(error)) => {
-            link.send(&[error.frame()]).await?;
+            link.farewell(error.frame()).await?;
             return Err(OpeningError::Refused(error.to_string()));
         }
     };
@@ -147,6 +147,6 @@ async fn refuse<T>(transport: &mut Box<dyn Transport>, (sqlstate, text): Refusal
 }
 
 async fn refuse_on<T>(link: &mut Link, (sqlstate, text): Refusal) -> Result<T, OpeningError> {
-    link.send(&[error_response(Severity::Fatal, sqlstate, &text)]).await?;
+    link.farewell(error_response(Severity::Fatal, sqlstate, &text)).await?;
     Err(OpeningError::Refused(text))
 }

@@ -69,7 +69,7 @@ async fn converse(mut client: Client, shared: &Arc<Shared>) {
                 Err(error) => return complain(&mut client, &error).await,
             },
             Err(BorrowError::Refused(error)) => {
-                drop(client.link.send(&[error.frame()]).await);
+                drop(tokio::time::timeout(opening::LIMIT, client.link.farewell(error.frame())).await);
                 return;
             }
         };
@@ -117,5 +117,5 @@ async fn complain(client: &mut Client, error: &ClientError) {
         ClientError::Frame(_) | ClientError::Message(_) => "08P01",
     };
     tracing::info!("a database client was cut off: {error}");
-    drop(tokio::time::timeout(opening::LIMIT, client.link.send(&[error_response(Severity::Fatal, sqlstate, &error.to_string())])).await);
+    drop(tokio::time::timeout(opening::LIMIT, client.link.farewell(error_response(Severity::Fatal, sqlstate, &error.to_string()))).await);
 }

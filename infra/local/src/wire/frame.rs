@@ -139,6 +139,11 @@ impl<R: AsyncRead + Unpin> Frames<R> {
         self.stream.read_buf(&mut self.buffer).await
     }
 
+    /// The stream behind what was read, for one who wants no frames any more.
+    pub fn stream(&mut self) -> &mut R {
+        &mut self.stream
+    }
+
     /// From now on frames may be this long, their heads included.
     pub fn set_limit(&mut self, limit: usize) {
         self.limit = limit;

@@ -177,8 +177,8 @@ impl<'a> Exchange<'a> {
 
     async fn give_up(&mut self, error: &ServerError) -> End {
         tracing::warn!("a database connection is given up: {error}");
-        let told = [error_response(Severity::Fatal, "08P01", &error.to_string())];
-        drop(tokio::time::timeout(FAREWELL, self.client.link.send(&told)).await);
+        let told = error_response(Severity::Fatal, "08P01", &error.to_string());
+        drop(tokio::time::timeout(FAREWELL, self.client.link.farewell(told)).await);
         End::Over
     }
 }
