@@ -23,6 +23,7 @@ mod pins;
 mod pins_command;
 mod plans;
 mod proxy_exchange;
+mod proxy_fidelity;
 mod proxy_hostile;
 mod proxy_sharing;
 mod proxy_wire;

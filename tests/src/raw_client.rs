@@ -1,26 +1,35 @@
-//! A client of the stand-in for RDS Proxy that says exactly what a test wants it to say.
+//! A client of the stand-in for RDS Proxy, or of Postgres, that says exactly what a test wants it to say.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use bytes::BytesMut;
 use local::proxy::Proxy;
 use local::wire::{Bind, ErrorFields, Frame, Frames, Parse};
+use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
+use postgres_protocol::message::frontend;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use secrecy::ExposeSecret as _;
 use shared::config::Aws;
 use shared::token::SignIn;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
-/// A session over TLS, message by message.
+use crate::Database;
+
+/// A session, message by message.
 pub struct RawClient {
-    frames: Frames<ReadHalf<TlsStream<TcpStream>>>,
-    writer: WriteHalf<TlsStream<TcpStream>>,
+    frames: Frames<ReadHalf<Box<dyn Transport>>>,
+    writer: WriteHalf<Box<dyn Transport>>,
 }
+
+/// TLS, or TCP itself.
+trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 
 /// A token as the functions sign it, for this user at this time.
 #[must_use]
@@ -64,8 +73,30 @@ impl RawClient {
             .with_root_certificates(roots)
             .with_no_client_auth();
         let stream = TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap();
+        Self::over(Box::new(stream))
+    }
+
+    fn over(stream: Box<dyn Transport>) -> Self {
         let (reader, writer) = tokio::io::split(stream);
         Self { frames: Frames::new(reader, 1 << 24), writer }
+    }
+
+    /// Signs in to the database itself as the functions' role, by SCRAM and without TLS.
+    pub async fn direct(database: &Database) -> Self {
+        let url: reqwest::Url = database.app_url().parse().unwrap();
+        let mut client = Self::over(Box::new(TcpStream::connect(database.address()).await.unwrap()));
+        client.send_bytes(&startup_packet(0, &[("user", url.username()), ("database", database.name())])).await;
+        assert_eq!(client.next().await.body()[..4], [0, 0, 0, 10]);
+        let mut scram = ScramSha256::new(url.password().unwrap().as_bytes(), ChannelBinding::unsupported());
+        let mut message = BytesMut::new();
+        frontend::sasl_initial_response(SCRAM_SHA_256, scram.message(), &mut message).unwrap();
+        client.send_bytes(&message).await;
+        scram.update(&client.next().await.body()[4..]).unwrap();
+        message.clear();
+        frontend::sasl_response(scram.message(), &mut message).unwrap();
+        client.send_bytes(&message).await;
+        assert_eq!(client.until_ready().await.last().map(Frame::kind), Some(b'Z'));
+        client
     }
 
     /// Signs in as the functions do, with these parameters beside user and database.

@@ -139,6 +139,11 @@ impl OwedAnswers {
         }
     }
 
+    /// Whether a whole batch is unanswered, after which a transaction may or may not be open.
+    pub(super) fn holds_batch(&self) -> bool {
+        self.queue.iter().any(Owed::ends_batch)
+    }
+
     pub(super) fn holds_sync(&self) -> bool {
         self.queue.iter().any(|owed| matches!(owed, Owed::Sync))
     }

@@ -21,10 +21,9 @@ impl Exchange<'_> {
         }
         let of_name = |name| self.owed.is_undecided(name, self.client.statements.get(name).map(|statement| statement.name));
         match frame.kind() {
-            b'P' => Parse::read(frame.body()).is_some_and(|parse| {
-                // What was there under no name does not matter.
-                !parse.name.is_empty() && (of_name(parse.name) || self.owed.is_undecided(parse.name, Some(StatementName::of(&parse))))
-            }),
+            b'P' => Parse::read(frame.body())
+                .is_some_and(|parse| of_name(parse.name) || self.owed.is_undecided(parse.name, Some(StatementName::of(&parse)))),
+            b'Q' => of_name(b""),
             b'B' => Bind::read(frame.body()).is_some_and(|bind| of_name(bind.statement)),
             b'D' | b'C' => matches!(target(frame.body()), Some(Target::Statement(name)) if of_name(name)),
             _ => false,
@@ -123,7 +122,9 @@ impl Exchange<'_> {
         }
         let replaced = self.client.statements.remove(parse.name);
         let statement = self.client.statements.insert(&parse).ok_or(ClientError::TooManyStatements)?;
-        if !unnamed && self.is_prepared(statement.name) {
+        // In a transaction that has failed the database takes no Parse, so there it has to answer itself.
+        let may_have_failed = self.in_transaction || self.owed.holds_batch();
+        if !unnamed && !may_have_failed && self.is_prepared(statement.name) {
             self.batch(&Target::Portal(NO_PORTAL).frame(b'C'), Owed::KnownParse { name: parse.name.to_vec(), statement });
             return Ok(());
         }
