@@ -1,11 +1,12 @@
 //! The stand-in for RDS Proxy between hostile clients, a hostile database, and a client that wants to be served.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use local::proxy::{Proxy, Settings, Upstream};
 use local::wire::{Frame, read_opening};
 use tests::raw_client::{RawClient, errors, query, startup_packet, token, values};
-use tests::{Api, eventually};
+use tests::{Api, Database, Options, eventually};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -126,6 +127,22 @@ async fn lengths_of_a_gigabyte_take_no_memory() {
         }
     };
     while_another_is_served(&api, announced).await;
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_is_cut_off_and_lingers_keeps_no_database_connection() {
+    let database = Database::seeded().await;
+    let settings = Settings { connections: 1, borrow_timeout: Duration::from_millis(500), ..Settings::default() };
+    let api = Api::with(&database, Options { proxy: Some(settings), ..Options::default() }).await;
+    let (mut pinned, mut other) = (RawClient::signed_in(api.proxy(), &[]).await, RawClient::signed_in(api.proxy(), &[]).await);
+    pinned.query("set work_mem = '7MB'").await;
+    pinned.send_bytes(b"!\0\0\0\x04").await;
+    assert_eq!(errors(&[pinned.next().await])[0].sqlstate, "08P01");
+    // It does not close its side.
+    let answers = other.query("select 7").await;
+    assert_eq!(values(&answers), ["7"], "{:?}", errors(&answers));
+    drop(pinned);
     api.stop().await;
 }
 

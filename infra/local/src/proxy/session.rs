@@ -69,15 +69,23 @@ async fn converse(mut client: Client, shared: &Arc<Shared>) {
                 Err(error) => return complain(&mut client, &error).await,
             },
             Err(BorrowError::Refused(error)) => {
-                drop(tokio::time::timeout(opening::LIMIT, client.link.farewell(error.frame())).await);
-                return;
+                return say_last(&mut client, error.frame()).await;
             }
         };
         match Exchange::new(&mut client, &mut borrowed.connection).run(first, idle_timeout).await {
             Ok(End::Idle) => borrowed.give_back(),
             Ok(End::PlansSpoilt) => retire(shared, borrowed),
             Ok(End::Over) => return,
-            Err(error) => return complain(&mut client, &error).await,
+            // Whoever waits for the database connection does not wait for the farewell too.
+            Ok(End::Broken(error)) => {
+                drop(borrowed);
+                tracing::warn!("a database connection is given up: {error}");
+                return say_last(&mut client, error_response(Severity::Fatal, "08P01", &error.to_string())).await;
+            }
+            Err(error) => {
+                drop(borrowed);
+                return complain(&mut client, &error).await;
+            }
         }
         if client.leaving {
             return;
@@ -117,5 +125,9 @@ async fn complain(client: &mut Client, error: &ClientError) {
         ClientError::Frame(_) | ClientError::Message(_) => "08P01",
     };
     tracing::info!("a database client was cut off: {error}");
-    drop(tokio::time::timeout(opening::LIMIT, client.link.farewell(error_response(Severity::Fatal, sqlstate, &error.to_string()))).await);
+    say_last(client, error_response(Severity::Fatal, sqlstate, &error.to_string())).await;
+}
+
+async fn say_last(client: &mut Client, frame: Frame) {
+    drop(tokio::time::timeout(opening::LIMIT, client.link.farewell(frame)).await);
 }

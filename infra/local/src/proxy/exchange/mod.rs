@@ -9,7 +9,7 @@ use std::time::Duration;
 use self::owed::OwedAnswers;
 use super::pool::DatabaseConnection;
 use super::session::Client;
-use crate::wire::{Frame, FrameError, Severity, error_response};
+use crate::wire::{Frame, FrameError};
 
 /// What is still to be written may take so long after the other side has gone.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -17,7 +17,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 const OWED_LIMIT: usize = 10_000;
 
 /// How a conversation ended.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum End {
     /// The transaction is over: others can have the database connection.
     Idle,
@@ -25,6 +25,8 @@ pub(super) enum End {
     PlansSpoilt,
     /// The client has gone, or the database has.
     Over,
+    /// The database makes no sense, and the client is to be told.
+    Broken(ServerError),
 }
 
 /// What makes a conversation impossible.
@@ -114,10 +116,10 @@ impl<'a> Exchange<'a> {
                 },
                 Step::Server(Ok(Some(frame))) => {
                     if let Err(error) = self.take_server_frames(frame) {
-                        return Ok(self.give_up(&error).await);
+                        return Ok(End::Broken(error));
                     }
                 }
-                Step::Server(Err(error @ (FrameError::Length { .. } | FrameError::TooLong { .. }))) => return Ok(self.give_up(&error.into()).await),
+                Step::Server(Err(error @ (FrameError::Length { .. } | FrameError::TooLong { .. }))) => return Ok(End::Broken(error.into())),
                 // A statement in flight is cut, and the client with it: it cannot be known how far it came.
                 Step::Server(Ok(None) | Err(FrameError::Io(_))) => {
                     drop(tokio::time::timeout(FAREWELL, self.client.link.send(&[])).await);
@@ -173,13 +175,6 @@ impl<'a> Exchange<'a> {
             return Some(End::Over);
         }
         (is_done && !is_kept).then_some(if self.plans_spoilt { End::PlansSpoilt } else { End::Idle })
-    }
-
-    async fn give_up(&mut self, error: &ServerError) -> End {
-        tracing::warn!("a database connection is given up: {error}");
-        let told = error_response(Severity::Fatal, "08P01", &error.to_string());
-        drop(tokio::time::timeout(FAREWELL, self.client.link.farewell(told)).await);
-        End::Over
     }
 }
 
