@@ -1,5 +1,5 @@
-//! Opening the connection: with TCP's own handshake five round trips over TLS with an IAM token, six with a SCRAM password, and no query of
-//! ours after it.
+//! Opening the connection: with TCP's own handshake five round trips over TLS with an IAM token, and no query of ours after it. With a SCRAM
+//! password six, and a seventh where a pooler may stand before the database, which it looks for.
 //!
 //! Nothing is set on the session: RDS Proxy refuses startup options and pins a session that says SET. Timeouts are settings of the role.
 
@@ -12,6 +12,7 @@ use sqlx::{ConnectOptions, Connection as _, PgConnection};
 use crate::config::{Credentials, Database, Tls};
 use crate::engine::Connector;
 use crate::error::AttemptError;
+use crate::pooler;
 use crate::token::{self, SignIn, TokenCache};
 
 /// Connects to one database as one application.
@@ -49,7 +50,11 @@ impl Connector for Postgres {
 
     async fn connect(&self) -> Result<PgConnection, AttemptError> {
         let password = self.password(self.wall_clock()).map_err(AttemptError::Credentials)?;
-        options(&self.database, &self.application, &password).connect().await.map_err(AttemptError::Connect)
+        let mut connection = options(&self.database, &self.application, &password).connect().await.map_err(AttemptError::Connect)?;
+        if pooler::is_possible(&self.database) {
+            pooler::check(&mut connection).await.map_err(AttemptError::Connect)?;
+        }
+        Ok(connection)
     }
 
     async fn ping(&self, connection: &mut PgConnection) -> bool {

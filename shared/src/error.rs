@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 
 use http::{Method, StatusCode};
 
-use crate::recovery::Recovery;
+use crate::recovery::{Recovery, is_farewell_of_a_pooler};
 use crate::refusal::Refusal;
 use crate::retry::Failure;
 
@@ -113,10 +113,12 @@ impl AttemptError {
         matches!(self, Self::Connect(_)) && self.sqlstate().is_some_and(|code| REFUSED_SIGN_IN.contains(&&*code))
     }
 
-    /// Whether a proxy took the work and had no database to run it on: nothing was executed.
+    /// Whether a proxy took the work and had no database to run it on. Nothing was executed, but that PgBouncer says the same of a server
+    /// that it lost meanwhile: work that may not run twice has a key.
     #[must_use]
     pub fn is_without_database(&self) -> bool {
-        matches!(self, Self::Work(_)) && self.sqlstate().is_some_and(|code| NO_DATABASE.contains(&&*code))
+        let Self::Work(error) = self else { return false };
+        is_farewell_of_a_pooler(error) || sqlstate(error).is_some_and(|code| NO_DATABASE.contains(&&*code))
     }
 
     /// This failure and its causes in one line, for the log only: it may hold text from the database.

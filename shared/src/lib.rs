@@ -12,7 +12,7 @@
 //! # Layers, arrows downwards only
 //! ```text
 //! lambda (serve)   http   identity   key   idempotency   page   refusal         what a function touches
-//! db -> engine -> cache, connect -> token               the connection
+//! db -> engine -> cache, connect -> token, pooler       the connection
 //! retry  recovery  breaker  allowance  deadline  config  error   pure: no I/O, clock and random source are passed in (config reads the environment, once)
 //! ```
 
@@ -29,6 +29,7 @@ mod cache;
 mod connect;
 pub mod db;
 mod engine;
+mod pooler;
 pub mod token;
 
 mod allowance;

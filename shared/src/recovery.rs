@@ -3,6 +3,8 @@
 //! Two questions per error: is the connection to blame (drop it), and did the server say that nothing happened (run again)? An operation
 //! answers the third, whether it may run twice at all. Errors are told apart by SQLSTATE and by kind, never by their text.
 
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
+
 /// What an error asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recovery {
@@ -51,6 +53,7 @@ impl Recovery {
     #[must_use]
     pub fn of_work(error: &sqlx::Error) -> Self {
         match error {
+            _ if is_farewell_of_a_pooler(error) => Self::Reconnect,
             sqlx::Error::Database(database) => database.code().map_or(Self::Fail, |code| Self::of_sqlstate(&code)),
             // The stream of messages is cut or no longer makes sense.
             sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => Self::Reconnect,
@@ -67,6 +70,13 @@ impl Recovery {
             other => Self::of_work(other),
         }
     }
+}
+
+/// PgBouncer ends its client with this SQLSTATE, protocol_violation, whenever it has, finds or keeps no server for it: on the database's
+/// restart, or after its `query_wait_timeout`. From the database itself it is not fatal, and says that a message was wrong.
+pub(crate) fn is_farewell_of_a_pooler(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
+    error.is_some_and(|error| error.code() == "08P01" && error.severity() == PgSeverity::Fatal)
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod lists;
 mod managed_instances;
 mod migrations;
 mod outage;
+mod pgbouncer;
 mod pins;
 mod pins_command;
 mod plans;

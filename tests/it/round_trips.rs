@@ -9,8 +9,9 @@ use crate::behind_proxy::before_the_stand_in;
 const PATH: &str = "/api/user/purchased-models";
 const FUNCTION: &str = "purchased-models";
 
-/// Connecting, during init, with a SCRAM password in plain text, after TCP's own handshake: startup, the two answers of SCRAM.
-const CONNECT: u64 = 3;
+/// Connecting, during init, with a SCRAM password in plain text, after TCP's own handshake: startup, the two answers of SCRAM, and the look
+/// for a pooler.
+const CONNECT: u64 = 4;
 /// As that, over TLS with an IAM token: the question for TLS, its handshake, startup, the token.
 const CONNECT_IAM: u64 = 4;
 /// The first time a statement is used on a connection it is described before it is run.

@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use crate::client::Answer;
 use crate::database::Database;
 use crate::functions;
+use crate::pgbouncer;
 use crate::server::{guard, workspace};
 
 /// How a test's bundle differs from the usual.
@@ -28,7 +29,7 @@ pub struct Options {
     pub executables: BTreeMap<String, PathBuf>,
     /// A template that takes the place of the committed one.
     pub template: Option<PathBuf>,
-    /// The stand-in for RDS Proxy before the database; without it functions connect to the database itself.
+    /// The stand-in for RDS Proxy before the database; without it functions connect to the database itself, or the pooler before it.
     pub proxy: Option<proxy::Settings>,
 }
 
@@ -36,7 +37,13 @@ impl Default for Options {
     fn default() -> Self {
         // On a busy machine an instant may be long, and tests count sandboxes.
         let settings = Settings { settle_limit: Duration::from_secs(10), ..Settings::default() };
-        Self { environment: BTreeMap::new(), settings, executables: BTreeMap::new(), template: None, proxy: Some(proxy::Settings::default()) }
+        Self {
+            environment: BTreeMap::new(),
+            settings,
+            executables: BTreeMap::new(),
+            template: None,
+            proxy: (!pgbouncer::is_wanted()).then(proxy::Settings::default),
+        }
     }
 }
 

@@ -7,12 +7,15 @@ use local::connect::connect;
 use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
 
+use crate::pgbouncer::{self, PgBouncer};
 use crate::server::Server;
 
 /// A database of one test's own, removed at its end.
 pub struct Database {
     name: String,
     server: Home,
+    /// What stands before the server, if anything does.
+    pooler: Option<SocketAddr>,
 }
 
 /// The server of a database.
@@ -35,18 +38,19 @@ impl Database {
     /// Migrated, without rows.
     pub async fn fresh() -> Self {
         let server = Server::shared().await;
-        Self { name: server.migrated().await, server: Home::Shared(server) }
+        Self { name: server.migrated().await, server: Home::Shared(server), pooler: server.pooler().await }
     }
 
     /// Migrated, with 1,000 users, 10,000 models and 50,000 purchases.
     pub async fn seeded() -> Self {
         let server = Server::shared().await;
-        Self { name: server.seeded().await, server: Home::Shared(server) }
+        Self { name: server.seeded().await, server: Home::Shared(server), pooler: server.pooler().await }
     }
 
     pub(crate) async fn on(server: Arc<Server>, seeded: bool) -> Self {
         let name = if seeded { server.seeded().await } else { server.migrated().await };
-        Self { name, server: Home::Own(server) }
+        let pooler = server.pooler().await;
+        Self { name, server: Home::Own(server), pooler }
     }
 
     /// Its name.
@@ -70,14 +74,25 @@ impl Database {
     /// How a function connects: the value of `DATABASE_URL`.
     #[must_use]
     pub fn app_url(&self) -> String {
-        self.server.server().app_url(&self.name)
+        let url = self.server.server().app_url(&self.name);
+        self.pooler.map_or_else(|| url.clone(), |pooler| url.replace(&self.server_address().to_string(), &pooler.to_string()))
     }
 
-    /// The server's address.
+    /// The address that functions connect to: the server's, or that of the pooler before it.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
+        self.pooler.unwrap_or_else(|| self.server_address())
+    }
+
+    fn server_address(&self) -> SocketAddr {
         let options = self.admin();
         SocketAddr::new(options.get_host().parse().expect("the tests' server has a numeric address"), options.get_port())
+    }
+
+    /// The same database by way of a PgBouncer of the test's own.
+    pub async fn behind(&self, program: &pgbouncer::Program, settings: pgbouncer::Settings) -> PgBouncer {
+        let user = self.app().get_username().to_owned();
+        PgBouncer::start(program, self.server_address(), &user, self.server.server().app_password(), settings).await
     }
 
     /// As [`Database::app_url`], by way of a proxy.

@@ -6,6 +6,7 @@
 //! - [`Replicated`]: a cluster with a standby that follows it.
 //! - [`Ledger`]: a function that writes by key, over such a database, behind a [`FaultProxy`].
 //! - [`Api`]: the bundle, served from the local cloud over such a database.
+//! - [`pgbouncer::PgBouncer`]: a pooler before a database.
 //! - [`FaultProxy`]: the network between the two, and its faults.
 //! - [`Command`]: the command line as a person starts it.
 //!
@@ -24,6 +25,7 @@ mod fault_proxy;
 mod figures;
 mod functions;
 pub mod ledger;
+pub mod pgbouncer;
 mod process;
 pub mod raw_client;
 mod replicated;

@@ -1,5 +1,6 @@
 //! The Postgres servers of a test process: the shared one, and those of single tests.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -13,6 +14,8 @@ use local::{connect, database, migrate};
 use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::OnceCell;
+
+use crate::pgbouncer::{self, PgBouncer};
 
 /// Begins the name of every database of the tests, so that leftovers of a killed run are found.
 const PREFIX: &str = "thaw_test_";
@@ -35,12 +38,13 @@ pub(crate) struct Server {
     app_password: String,
     migrated: OnceCell<String>,
     seeded: OnceCell<String>,
+    pooler: OnceCell<PgBouncer>,
 }
 
 impl Server {
     pub(crate) fn new(address: Address) -> Self {
         let app_password = workspace().password(APP_ROLE, &address.server()).unwrap();
-        Self { address, app_password, migrated: OnceCell::new(), seeded: OnceCell::new() }
+        Self { address, app_password, migrated: OnceCell::new(), seeded: OnceCell::new(), pooler: OnceCell::new() }
     }
 
     /// The server of all tests that need none of their own: `DATABASE_URL`, else a cluster that lives as long as the test process.
@@ -69,6 +73,26 @@ impl Server {
 
     pub(crate) fn app_url(&self, database: &str) -> String {
         self.address.with_database(database).url_as(APP_ROLE, &self.app_password).unwrap()
+    }
+
+    /// The pooler by which all tests go, if they do.
+    pub(crate) async fn pooler(&self) -> Option<SocketAddr> {
+        if !pgbouncer::is_wanted() {
+            return None;
+        }
+        let start = async || {
+            let program = pgbouncer::programs().into_iter().find(|program| program.can_track);
+            let program = program.expect("no PgBouncer from 1.21 on: .ci/pgbouncer fetches one");
+            let admin = self.admin("postgres");
+            let upstream = SocketAddr::new(admin.get_host().parse().expect("a numeric address"), admin.get_port());
+            PgBouncer::start(&program, upstream, APP_ROLE, &self.app_password, pgbouncer::Settings::default()).await
+        };
+        Some(self.pooler.get_or_init(start).await.address())
+    }
+
+    /// What a pooler needs to know of the functions' role.
+    pub(crate) fn app_password(&self) -> &str {
+        &self.app_password
     }
 
     pub(crate) fn address(&self, database: &str) -> Address {
