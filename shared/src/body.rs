@@ -3,9 +3,13 @@
 //! What is not that JSON is malformed (400) and says where; what is, and holds values that are not allowed, is invalid (422) and names each
 //! field. No field is ignored, none may stand twice, and no number is rounded.
 
+use std::borrow::Cow;
+
 use garde::Validate;
 use http::header;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize as _, Deserializer};
+use uuid::Uuid;
 
 use crate::error::Error;
 use crate::http::Request;
@@ -44,15 +48,33 @@ fn text(bytes: &[u8]) -> Result<String, Error> {
 }
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
+    // serde would also take the fields' values in an array, without their names.
+    if !text.trim_ascii_start().starts_with('{') {
+        return Err(Error::malformed("body: must be a JSON object"));
+    }
     let mut json = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
-        // Where the path is only the whole, the message names the field itself.
-        let place = if path == "." { "body".to_owned() } else { path };
+        // Where the path is only the whole, or broke off, the message names the field or the place itself.
+        let place = if matches!(&*path, "." | "?") { "body".to_owned() } else { path };
         Error::malformed(format!("{place}: {}", error.into_inner()))
     })?;
     json.end().map_err(|error| Error::malformed(format!("body: {error}")))?;
     Ok(value)
+}
+
+/// For `deserialize_with`: an id in the one form that the answers have, so that one wish has one payload.
+///
+/// # Errors
+/// Any other text, and what is no text.
+pub fn uuid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
+    let text = Cow::<str>::deserialize(deserializer)?;
+    canonical_uuid(&text).ok_or_else(|| D::Error::custom("must be an id as the answers give it"))
+}
+
+/// The UUID of a text that is written as the answers write it.
+pub(crate) fn canonical_uuid(text: &str) -> Option<Uuid> {
+    Uuid::try_parse(text).ok().filter(|uuid| uuid.to_string() == text)
 }
 
 fn invalid(report: &garde::Report) -> Refusal {

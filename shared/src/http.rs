@@ -100,9 +100,8 @@ impl Request {
     /// # Errors
     /// [`Error::Refused`] with 404.
     pub fn path_uuid(&self, name: &str) -> Result<Uuid, Error> {
-        let value = self.event.path_parameters.get(name);
         // Only the one form that the answers have, so that one thing has one path.
-        let uuid = value.and_then(|text| Uuid::try_parse(text).ok().filter(|uuid| uuid.to_string() == **text));
+        let uuid = self.event.path_parameters.get(name).and_then(|text| body::canonical_uuid(text));
         uuid.ok_or_else(|| NOT_FOUND.because(format!("{name} must be an id as the list gives it.")).into())
     }
 
@@ -172,7 +171,9 @@ impl Request {
         let body = serde_json::to_string(page).map_err(Error::internal)?;
         let tag = text_tag(&body);
         let response = Response::tagged(self.has(&tag)?, &tag, body)?;
-        Ok(if compression::is_accepted(self.header("accept-encoding")?) { compression::compress(response) } else { response })
+        // One that cannot be read asks for nothing.
+        let accept_encoding = self.header("accept-encoding").unwrap_or_default();
+        Ok(if compression::is_accepted(accept_encoding) { compression::compress(response) } else { response })
     }
 
     /// Who sends this, from the claims that the API's authorizer verified.

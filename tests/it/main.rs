@@ -12,6 +12,7 @@ mod databases;
 mod demoted_writer;
 mod dev;
 mod freeze;
+mod hostile_bodies;
 mod hostile_requests;
 mod in_process;
 mod keyed_writes;

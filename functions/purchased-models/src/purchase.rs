@@ -16,6 +16,7 @@ const WITHDRAWN_MODEL: Kind = Kind { status: StatusCode::UNPROCESSABLE_ENTITY, n
 #[derive(Debug, Serialize, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Order {
+    #[serde(deserialize_with = "shared::body::uuid")]
     #[garde(skip)]
     model_id: Uuid,
 }
