@@ -108,6 +108,27 @@ fn every_operation_has_what_api_gateway_answers_itself() {
 }
 
 #[tokio::test]
+async fn the_example_of_an_order_can_be_bought_on_the_seeded_rows() {
+    let document = Document::read();
+    let database = Database::seeded().await;
+    let api = Api::over(&database).await;
+    let order = json!({ "model_id": document.schema("Order")["properties"]["model_id"]["examples"][0] }).to_string();
+    // As .ci/schemathesis does.
+    let request = api.request("POST", PURCHASES).bearer_auth(api.token("user-9")).header("content-type", "application/json");
+    let answer = api.send(request.header("idempotency-key", "k1").body(order)).await;
+    let mut admin = database.connect_admin().await;
+    let free: Vec<String> = sqlx::query_scalar(
+        "select m.id::text from models m where m.withdrawn_at is null and m.owner_id <> (select id from users where subject = 'user-9')
+         and not exists (select from purchases p join users u on u.id = p.buyer_id where u.subject = 'user-9' and p.model_id = m.id) order by 1 limit 3",
+    )
+    .fetch_all(&mut admin)
+    .await
+    .unwrap();
+    assert_eq!(answer.status, 201, "{answer:?}; these can be bought: {free:?}");
+    api.stop().await;
+}
+
+#[tokio::test]
 async fn what_each_operation_answers_is_in_the_document() {
     let document = Document::read();
     let database = Database::seeded().await;
