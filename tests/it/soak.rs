@@ -1,8 +1,6 @@
 //! Long runs, behind `cargo test-soak`.
 
-use std::process::Command;
-
-use tests::{Api, Database, http_event};
+use tests::{Api, Database, http_event, resident_kib};
 
 /// What a long-lived sandbox goes through.
 const INVOCATIONS: u64 = 200_000;
@@ -12,11 +10,6 @@ const SETTLED: u64 = 5_000;
 const GROWTH_LIMIT_KIB: u64 = 1_024;
 /// Every so many invocations the answer is a long one; all others are short, which halves the time.
 const LONG_EVERY: u64 = 10;
-
-fn resident_kib(pid: i32) -> u64 {
-    let output = Command::new("ps").args(["-o", "rss=", "-p", &pid.to_string()]).output().unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
-}
 
 fn open_files(pid: i32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()

@@ -42,7 +42,7 @@ pub use fault_proxy::{Fault, FaultProxy};
 pub use figures::Figures;
 pub use functions::{executable, keyed, release_executable, scripted, scripted_route};
 pub use ledger::Ledger;
-pub use process::{eventually, is_alive, is_stopped};
+pub use process::{eventually, is_alive, is_stopped, resident_kib};
 pub use replicated::Replicated;
 pub use server::guard;
 pub use server_certificate::ServerCertificate;

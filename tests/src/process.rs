@@ -20,6 +20,13 @@ fn state(pid: i32) -> Option<String> {
     (!state.is_empty()).then_some(state)
 }
 
+/// A process's memory that is in RAM.
+#[must_use]
+pub fn resident_kib(pid: i32) -> u64 {
+    let output = Command::new("ps").args(["-o", "rss=", "-p", &pid.to_string()]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
+}
+
 /// Waits until something holds, for at most half a minute.
 pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     for _ in 0..3_000 {
