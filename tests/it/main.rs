@@ -7,6 +7,7 @@ mod bench;
 mod command_line;
 mod connection;
 mod constraints;
+mod cors;
 mod credentials;
 mod databases;
 mod demoted_writer;

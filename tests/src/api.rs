@@ -21,6 +21,8 @@ use crate::server::{guard, workspace};
 
 /// How a test's bundle differs from the usual.
 pub struct Options {
+    /// Which pages of other origins may call, separated by commas.
+    pub cors_allowed_origins: String,
     /// Variables of the functions, over those of the template.
     pub environment: BTreeMap<String, String>,
     /// Bounds of the sandboxes.
@@ -38,6 +40,7 @@ impl Default for Options {
         // On a busy machine an instant may be long, and tests count sandboxes.
         let settings = Settings { settle_limit: Duration::from_secs(10), ..Settings::default() };
         Self {
+            cors_allowed_origins: String::new(),
             environment: BTreeMap::new(),
             settings,
             executables: BTreeMap::new(),
@@ -97,6 +100,7 @@ impl Api {
             executables: &executables,
             app_url: &database.app_url(),
             proxy: options.proxy,
+            cors_allowed_origins: &options.cors_allowed_origins,
             environment: options.environment,
             issuer_directory: issuer_directory(),
             settings: options.settings,

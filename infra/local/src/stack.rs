@@ -35,6 +35,8 @@ pub struct Plan<'a> {
     pub app_url: &'a str,
     /// The stand-in for RDS Proxy before the database; without it functions connect to the database itself.
     pub proxy: Option<proxy::Settings>,
+    /// The template's `CorsAllowedOrigins`: which pages of other origins may call from a browser, separated by commas; empty for none.
+    pub cors_allowed_origins: &'a str,
     /// Variables of the functions, over those of the template and of the database.
     pub environment: BTreeMap<String, String>,
     /// Where the issuer's key lies, and the certificate that the stand-in is trusted by.
@@ -68,7 +70,7 @@ pub struct Stack {
 /// # Errors
 /// The template cannot be read.
 pub fn functions(template: &Path) -> Result<Vec<String>> {
-    Ok(read(template, "http://127.0.0.1")?.functions.into_iter().map(|function| function.name).collect())
+    Ok(read(template, "http://127.0.0.1", "")?.functions.into_iter().map(|function| function.name).collect())
 }
 
 /// What functions need beyond the template to connect to the database itself: a URL, whose sslmode takes the place of `DB_TLS`.
@@ -76,8 +78,14 @@ fn direct_environment(app_url: &str) -> BTreeMap<String, String> {
     [("DATABASE_URL", app_url), ("DB_AUTH", "password"), ("DB_TLS", "")].map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
-fn read(template: &Path, issuer: &str) -> Result<Template> {
-    let parameters = [("JwtIssuer", issuer), ("JwtAudience", AUDIENCE), ("DbHost", "127.0.0.1"), ("DbAuth", "password")];
+fn read(template: &Path, issuer: &str, cors_allowed_origins: &str) -> Result<Template> {
+    let parameters = [
+        ("JwtIssuer", issuer),
+        ("JwtAudience", AUDIENCE),
+        ("DbHost", "127.0.0.1"),
+        ("DbAuth", "password"),
+        ("CorsAllowedOrigins", cors_allowed_origins),
+    ];
     Template::read(template, &parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
 }
 
@@ -91,7 +99,7 @@ impl Stack {
         let control_listener = remembered_port(plan.issuer_directory).await?;
         let control = control_listener.local_addr().context("the issuer has no address")?;
         let issuer = Arc::new(Issuer::load_or_create(plan.issuer_directory, format!("http://{control}"))?);
-        let template = read(plan.template, issuer.url())?;
+        let template = read(plan.template, issuer.url(), plan.cors_allowed_origins)?;
         let proxy = match plan.proxy {
             Some(settings) => Some(Arc::new(Proxy::start(Upstream::of_role(plan.app_url)?, settings, plan.pins, plan.issuer_directory).await?)),
             None => None,
@@ -113,7 +121,7 @@ impl Stack {
             Ok((program, function.reserved_concurrency))
         });
         let cloud = Cloud::new(programs.collect::<Result<_>>()?, &plan.settings, guard.clone(), plan.logs);
-        let settings = gateway::Settings { keys: Some(issuer.clone()), ..gateway::Settings::default() };
+        let settings = gateway::Settings { keys: Some(issuer.clone()), cors: template.cors.clone(), ..gateway::Settings::default() };
         let gateway = Gateway::new(template.routes.clone(), Arc::clone(&cloud), settings)?;
         let stopping = watch::Sender::new(false);
         let mut servers = JoinSet::new();

@@ -1,16 +1,17 @@
 //! The local API Gateway: an HTTP API with Lambda proxy integrations of payload format 2.0.
 //!
-//! Routes and authorizers are the template's. A request passes, in this order, the quota for request line and headers, the route, its
+//! Routes, authorizers and CORS are the template's. A request passes, in this order, the quota for request line and headers, CORS, the route, its
 //! authorizer, the quotas for body and event, and the function. What the gateway answers itself has the status and the
 //! `{"message": …}` body of API Gateway; the client sees nothing of what went wrong inside. Every answer carries
 //! `apigw-requestid`, except the bare 400 and 431 of the HTTP server for a request that it could not parse.
 //!
-//! Not emulated: CORS, stages, stage variables, custom domains, throttling by rate, Lambda authorizers, and IAM signatures (see
+//! Not emulated: stages, stage variables, custom domains, throttling by rate, Lambda authorizers, and IAM signatures (see
 //! [`Gateway::new`]).
 
 mod access_log;
 mod authorizer;
 mod claims;
+mod cors;
 mod event;
 mod limits;
 mod path;
@@ -33,13 +34,15 @@ use tokio::net::TcpListener;
 pub use self::authorizer::KeySource;
 use self::route::RouteTable;
 use crate::invoke::Invoke;
-use crate::template::{Authorization, Route};
+use crate::template::{Authorization, Cors, Route};
 
 /// How a gateway differs from the defaults.
 #[derive(Clone)]
 pub struct Settings {
     /// The issuer whose tokens the JWT authorizers accept. Needed where a route has a JWT authorizer.
     pub keys: Option<Arc<dyn KeySource>>,
+    /// Which pages of other origins may call; none where nothing is configured.
+    pub cors: Option<Cors>,
     /// How long a function may take before the client gets a 503; the function runs on. 30 s, the most that an HTTP API allows.
     pub integration_timeout: Duration,
     /// How long open requests may go on once the gateway is told to stop. 5 s.
@@ -54,6 +57,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             keys: None,
+            cors: None,
             integration_timeout: Duration::from_secs(30),
             shutdown_grace: Duration::from_secs(5),
             account_id: "000000000000".into(),

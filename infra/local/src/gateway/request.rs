@@ -15,7 +15,7 @@ use super::event::{self, Origin};
 use super::limits::{self, BODY_LIMIT_BYTES, BodyError, EVENT_LIMIT_BYTES};
 use super::response::{self, HttpResponse, Refusal};
 use super::route::Selected;
-use super::{Gateway, path};
+use super::{Gateway, cors, path};
 use crate::invoke::{Invoke, InvokeError, Outcome};
 use crate::template::Authorization;
 
@@ -51,6 +51,12 @@ impl<I: Invoke> Gateway<I> {
     }
 
     async fn answer(&self, head: &Parts, body: &mut Incoming, origin: &Origin<'_>, log: &mut AccessLog) -> Result<HttpResponse, Refusal> {
+        if !limits::head_fits(head) {
+            return Err(Refusal::HeadTooLarge);
+        }
+        if let Some(answer) = self.settings.cors.as_ref().and_then(|cors| cors::preflight(cors, head)) {
+            return Ok(answer);
+        }
         let admitted = self.admit(head)?;
         log.routed_to(&admitted.selected.route.function);
         let body = tokio::time::timeout(self.settings.integration_timeout, limits::read(body, BODY_LIMIT_BYTES));
@@ -63,14 +69,15 @@ impl<I: Invoke> Gateway<I> {
         if event.len() > EVENT_LIMIT_BYTES {
             return Err(Refusal::TooLarge);
         }
-        self.integrate(&admitted.selected.route.function, event.into()).await
+        let mut response = self.integrate(&admitted.selected.route.function, event.into()).await?;
+        if let Some(cors) = &self.settings.cors {
+            cors::apply(cors, head, &mut response);
+        }
+        Ok(response)
     }
 
-    /// Quota of the head, route and authorizer: whatever can be told before the body is read.
+    /// Route and authorizer: whatever else can be told before the body is read.
     fn admit(&self, head: &Parts) -> Result<Admitted<'_>, Refusal> {
-        if !limits::head_fits(head) {
-            return Err(Refusal::HeadTooLarge);
-        }
         // CONNECT names no path, and a tunnel is nothing that a function could answer.
         if head.method == Method::CONNECT {
             return Err(Refusal::NotFound);

@@ -1,12 +1,13 @@
 //! Reads `template.yaml`, the only place where functions, routes and authorizers are written, so that the local cloud serves what SAM deploys.
 //!
 //! Read is what the local cloud needs: `AWS::Serverless::Function` with its `HttpApi` events, `AWS::Serverless::HttpApi` with its
-//! authorizers, `Globals`, and the parameters, conditions and intrinsic functions that these depend on. Everything else is left unread.
+//! authorizers and CORS, `Globals`, and the parameters, conditions and intrinsic functions that these depend on. Everything else is left unread.
 //! A parameter's constraints (`AllowedPattern` and the like) are CloudFormation's to check, and not checked here: the local cloud's own
 //! values, such as an issuer on the loopback interface, need not be fit for a deployment.
 
 mod api;
 mod conditions;
+mod cors;
 mod functions;
 mod intrinsics;
 mod parameters;
@@ -22,6 +23,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+pub use cors::Cors;
 use intrinsics::Resolver;
 use parameters::Parameters;
 
@@ -32,6 +34,8 @@ pub struct Template {
     pub functions: Vec<Function>,
     /// The routes of every HTTP API, in the order of the template. No two of them can match the same request equally well.
     pub routes: Vec<Route>,
+    /// Which pages of other origins may call the API from a browser; none where the template says nothing.
+    pub cors: Option<Cors>,
 }
 
 /// A Lambda function (`AWS::Serverless::Function`).
@@ -116,6 +120,7 @@ impl Template {
         let resolver = Resolver::new(&root, parameters);
         let (functions, events) = functions::read(&resolver)?;
         let routes = routes::read(&resolver, &events)?;
-        Ok(Template { functions, routes })
+        let cors = cors::read(&resolver)?;
+        Ok(Template { functions, routes, cors })
     }
 }

@@ -23,6 +23,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::{output, seed, token};
 use postgres::Postgres;
 
+/// Pages of any local development server: theirs is plain HTTP, and its port anybody's choice.
+const CORS_ALLOWED_ORIGINS: &str = "http://*";
+
 /// Runs the bundle on this machine.
 #[derive(Args)]
 #[command(
@@ -112,6 +115,7 @@ async fn start(workspace: &Workspace, arguments: &Arguments, guard: &Guard) -> R
         executables: &executables,
         app_url: &provisioned.app_url,
         proxy: Some(proxy::Settings::default()),
+        cors_allowed_origins: CORS_ALLOWED_ORIGINS,
         environment: BTreeMap::new(),
         issuer_directory: &issuer_directory,
         settings: cloud::Settings::default(),

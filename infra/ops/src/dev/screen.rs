@@ -96,7 +96,7 @@ pub(super) fn summary(stack: &Stack, running: &Running) -> Result<()> {
             Authorization::Jwt(_) => "JWT",
             Authorization::Iam => "IAM",
         };
-        line(&format!("{:<10} {:<5} {:<32} {:<18} {access}", "", route.method, route.path, route.function));
+        line(&format!("{:<10} {:<6} {:<32} {:<18} {access}", "", route.method, route.path, route.function));
     }
     let first = stack.routes.iter().find(|route| matches!(route.authorization, Authorization::Jwt(_)) && route.method == "GET");
     if let Some(route) = first {
