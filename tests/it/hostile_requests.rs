@@ -70,22 +70,6 @@ async fn an_unknown_route_or_method_is_the_gateways_404() {
 }
 
 #[tokio::test]
-async fn a_method_that_only_direct_invocation_can_send_is_405_with_allow() {
-    let database = Database::fresh().await;
-    let api = Api::over(&database).await;
-    let functions = [("purchased-models", LISTS[0].2, "GET, POST"), ("user-models", LISTS[1].2, "GET, POST"), ("health", "health-get.json", "GET")];
-    for (function, event, allowed) in functions {
-        let mut event = http_event(event);
-        event["requestContext"]["http"]["method"] = "DELETE".into();
-        let response = api.respond(function, &event).await;
-        let status = u16::try_from(response["statusCode"].as_u64().unwrap()).unwrap();
-        assert_eq!(problem(status, response["body"].as_str().unwrap(), 405, "method-not-allowed"), format!("Use {allowed}."), "{function}");
-        assert_eq!(response["headers"]["allow"], allowed, "{function}");
-    }
-    api.stop().await;
-}
-
-#[tokio::test]
 async fn a_malformed_event_is_400_and_the_sandbox_serves_on() {
     let database = Database::seeded().await;
     let api = Api::over(&database).await;

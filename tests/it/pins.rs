@@ -1,23 +1,77 @@
 //! No statement of any function pins its session, as RDS Proxy's documented rules and the stand-in have it.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::Value;
 use tests::{Api, Database, http_event};
+
+/// A sample event under another key, or none; and the status that it gets then.
+type Step = (&'static str, &'static str, Option<&'static str>, u64);
+
+/// Every sample event, and every statement of every function: reads, effects, replays, and the questions why there was no effect.
+const STEPS: [Step; 15] = [
+    ("health", "health-get.json", None, 200),
+    ("purchased-models", "purchased-models-get.json", None, 200),
+    ("purchased-models", "purchased-models-post.json", None, 201),
+    ("purchased-models", "purchased-models-post.json", None, 201),
+    ("purchased-models", "purchased-models-post.json", Some("another"), 409),
+    ("user-models", "user-models-get.json", None, 200),
+    ("user-models", "user-models-post.json", None, 201),
+    ("user-models", "user-models-post.json", None, 201),
+    ("user-models", "user-model-get.json", None, 200),
+    ("user-models", "user-model-patch.json", Some("changed"), 200),
+    ("user-models", "user-model-patch.json", Some("changed"), 200),
+    ("user-models", "user-model-patch.json", Some("stale"), 412),
+    ("user-models", "user-model-delete.json", Some("withdrawn"), 204),
+    ("user-models", "user-model-delete.json", Some("withdrawn"), 204),
+    ("user-models", "user-model-delete.json", Some("gone"), 404),
+];
+
+async fn respond(api: &Api, (function, event, key, _): Step) -> Value {
+    let mut event = http_event(event);
+    if let Some(key) = key {
+        event["headers"]["idempotency-key"] = key.into();
+    }
+    api.respond(function, &event).await
+}
 
 #[tokio::test]
 async fn no_statement_of_any_function_pins_or_may_pin() {
     let database = Database::seeded().await;
     let api = Api::over(&database).await;
-    let requests = [("purchased-models", "purchased-models-get.json"), ("user-models", "user-models-get.json"), ("health", "health-get.json")];
-    for (function, event) in requests {
-        // Cold and warm.
-        for _ in 0..2 {
-            assert_eq!(api.respond(function, &http_event(event)).await["statusCode"], 200, "{function}");
-        }
+    let mut seen = BTreeSet::new();
+    for step in STEPS {
+        let response = respond(&api, step).await;
+        assert_eq!(response["statusCode"], step.3, "{step:?}: {response}");
+        let replayed = response["headers"].get("idempotency-replayed").is_some();
+        // A step that stands twice is replayed the second time.
+        assert_eq!(replayed, !seen.insert(step), "{step:?}: {response}");
     }
     assert_eq!(api.pins(), [], "{:?}", api.pins());
+    let functions: BTreeSet<_> = STEPS.iter().map(|(function, ..)| (*function).to_owned()).collect();
     let report = api.proxy().report();
-    assert_eq!((report.clients, report.borrowed), (requests.len(), 0), "{report:?}");
+    assert_eq!((report.clients, report.borrowed), (functions.len(), 0), "{report:?}");
     // The same functions are the template's: a new one has to be asked here, too.
-    let template = local::stack::functions(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml")).unwrap();
-    assert_eq!(template.len(), requests.len(), "{template:?}");
+    let template = local::stack::functions(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml")).unwrap();
+    assert_eq!(template.into_iter().collect::<BTreeSet<_>>(), functions);
     api.stop().await;
+}
+
+#[test]
+fn every_sample_event_is_sent_and_every_route_has_one() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/events");
+    let files: BTreeSet<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(files, STEPS.iter().map(|(_, event, ..)| (*event).to_owned()).collect());
+    let document = crate::openapi::Document::read();
+    let routes: BTreeSet<_> = document.operations().iter().map(|operation| format!("{} {}", operation.method, operation.path)).collect();
+    let in_events: BTreeSet<_> = files.iter().map(|file| http_event(file)["routeKey"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(in_events, routes);
+    for file in files {
+        let event = http_event(&file);
+        let http = &event["requestContext"]["http"];
+        assert_eq!(event["requestContext"]["routeKey"], event["routeKey"], "{file}");
+        assert!(event["routeKey"].as_str().unwrap().starts_with(http["method"].as_str().unwrap()), "{file}");
+        assert_eq!(event["rawPath"], http["path"], "{file}");
+    }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tests::{Api, Database, resident_kib};
 
 use crate::openapi::Document;
-use generator::{Attack, attack};
+use generator::{Attack, LONGEST_BYTES, attack};
 
 const MODELS: &str = "/api/models/user-models";
 const PURCHASES: &str = "/api/user/purchased-models";
@@ -19,7 +19,7 @@ const PURCHASES: &str = "/api/user/purchased-models";
 const FOX: [(&str, &str); 5] =
     [("title", r#""Fox""#), ("description", r#""A fox.""#), ("price_cents", "499"), ("currency", r#""EUR""#), ("file_bytes", "1024")];
 
-/// After so many the allocator has seen the largest body, too.
+/// After so many, and then the longest bodies, the allocator has seen everything.
 const SETTLED: usize = 1_000;
 /// How far resident memory of a function may grow afterwards.
 const GROWTH_LIMIT_KIB: u64 = 2_048;
@@ -68,6 +68,10 @@ async fn survive(requests: usize) {
         document.assert_has(&document.operation(attack.method, attack.route), &answer);
         *statuses.entry(answer.status).or_default() += 1;
         if number == SETTLED {
+            for path in [MODELS, PURCHASES].into_iter().cycle().take(8) {
+                let request = api.request("POST", path).bearer_auth(api.token("seller")).header("content-type", "application/json");
+                assert_eq!(api.send(request.body(vec![b' '; LONGEST_BYTES])).await.status, 413);
+            }
             settled = resident(&api).await;
         }
     }
