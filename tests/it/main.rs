@@ -5,6 +5,7 @@
 mod behind_proxy;
 mod bench;
 mod command_line;
+mod concurrent_writes;
 mod connection;
 mod constraints;
 mod cors;
@@ -12,6 +13,7 @@ mod credentials;
 mod databases;
 mod demoted_writer;
 mod dev;
+mod exactly_once;
 mod freeze;
 mod hostile_bodies;
 mod hostile_requests;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use local::cloud::Settings;
 use local::invoke::{Invoke as _, InvokeError, Outcome};
 use local::proxy::{self, Pin};
-use local::sandbox::{LogLine, SandboxReport};
+use local::sandbox::{Condition, LogLine, SandboxReport};
 use local::stack::{Plan, Stack};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -17,6 +17,7 @@ use crate::client::Answer;
 use crate::database::Database;
 use crate::functions;
 use crate::pgbouncer;
+use crate::process::eventually;
 use crate::server::{guard, workspace};
 
 /// How a test's bundle differs from the usual.
@@ -179,12 +180,26 @@ impl Api {
         for _ in 0..500 {
             let sandboxes = self.sandboxes(function).await;
             assert!(sandboxes.len() <= 1, "{sandboxes:?}");
-            if let Some(sandbox) = sandboxes.into_iter().find(|sandbox| sandbox.condition == local::sandbox::Condition::Frozen) {
+            if let Some(sandbox) = sandboxes.into_iter().find(|sandbox| sandbox.condition == Condition::Frozen) {
                 return sandbox;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("{function} did not freeze: {:?}", self.sandboxes(function).await);
+    }
+
+    /// Waits until every sandbox of a function is frozen.
+    pub async fn all_frozen(&self, function: &str) {
+        let is_frozen = async || self.sandboxes(function).await.iter().all(|sandbox| sandbox.condition == Condition::Frozen);
+        eventually("every sandbox is frozen", is_frozen).await;
+    }
+
+    /// The process of the one sandbox of a function that is at an invocation.
+    pub async fn busy(&self, function: &str) -> i32 {
+        let mut busy = self.sandboxes(function).await;
+        busy.retain(|sandbox| matches!(sandbox.condition, Condition::Cold | Condition::Warm));
+        assert_eq!(busy.len(), 1, "{busy:?}");
+        busy[0].pid
     }
 
     /// What the functions logged so far.

@@ -31,4 +31,17 @@ impl Answer {
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
     }
+
+    /// The `type` of a problem; empty where the answer is none of the functions'.
+    #[must_use]
+    pub fn problem(&self) -> String {
+        let body: Option<Value> = serde_json::from_str(&self.body).ok();
+        body.and_then(|body| body["type"].as_str().map(str::to_owned)).unwrap_or_default()
+    }
+
+    /// What is the same in all acknowledgements of one wish: the status, the body, the tag and the place.
+    #[must_use]
+    pub fn acknowledgement(&self) -> (u16, &str, &str, &str) {
+        (self.status, &self.body, self.header("etag"), self.header("location"))
+    }
 }

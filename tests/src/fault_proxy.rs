@@ -7,13 +7,23 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+
+mod pump;
+
+use pump::{End, Pump};
+
+/// Whose bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Those that the client sends.
+    Client,
+    /// Those that the server sends.
+    Server,
+}
 
 /// What happens to flows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,7 +42,13 @@ pub enum Fault {
     /// Every flow is reset, and every new one as soon as it is accepted.
     Reset,
     /// Each flow is reset once the server has sent this many bytes on it since the fault began.
-    CutAfter(u64),
+    CutAfter(usize),
+    /// The first flow that carries anything after the fault began is reset as soon as exactly so many bytes of this side have passed on it
+    /// since. All others go on, so that what is sent again gets through.
+    CutOnce(Side, usize),
+    /// As that, but the flow is not reset: the bytes that follow are withheld, and pass when the next fault begins. They are lost where the
+    /// client ends before.
+    HoldOnce(Side, usize),
     /// The server's next bytes on each flow are replaced by ones that are no message.
     Garbage,
     /// The server's next bytes on each flow are replaced by the head of a message of nearly 2 GiB.
@@ -55,10 +71,38 @@ pub struct FaultProxy {
 
 struct Shared {
     upstream: Mutex<SocketAddr>,
-    fault: watch::Sender<(Fault, u64)>,
+    fault: watch::Sender<Arc<Begun>>,
     flows: AtomicU64,
     round_trips: AtomicU64,
     client_bytes: AtomicU64,
+    server_bytes: AtomicU64,
+}
+
+/// A fault, since it began.
+#[derive(Default)]
+struct Begun {
+    fault: Fault,
+    /// How many flows there were.
+    flows_before: u64,
+    /// The number of the flow that a fault of a single flow has chosen; 0 as long as there is none.
+    chosen: AtomicU64,
+    /// Whether that flow came as far as the fault says.
+    is_met: AtomicBool,
+}
+
+impl Begun {
+    /// Whether the flow existed already.
+    fn is_older(&self, flow: u64) -> bool {
+        flow <= self.flows_before
+    }
+
+    /// Whether a fault of a single flow is this one's: it is the first that asks.
+    fn chooses(&self, flow: u64) -> bool {
+        match self.chosen.compare_exchange(0, flow, Ordering::SeqCst, Ordering::SeqCst) {
+            Ok(_) => true,
+            Err(chosen) => chosen == flow,
+        }
+    }
 }
 
 impl FaultProxy {
@@ -72,6 +116,7 @@ impl FaultProxy {
             flows: AtomicU64::new(0),
             round_trips: AtomicU64::new(0),
             client_bytes: AtomicU64::new(0),
+            server_bytes: AtomicU64::new(0),
         });
         let mut accepting = JoinSet::new();
         accepting.spawn(accept(listener, Arc::clone(&shared)));
@@ -93,7 +138,14 @@ impl FaultProxy {
 
     /// Begins a fault, or with [`Fault::None`] ends it. Bytes that were withheld are lost: the flow they belonged to stays silent.
     pub fn begin(&self, fault: Fault) {
-        self.shared.fault.send_replace((fault, self.shared.flows.load(Ordering::SeqCst)));
+        let flows_before = self.shared.flows.load(Ordering::SeqCst);
+        self.shared.fault.send_replace(Arc::new(Begun { fault, flows_before, ..Begun::default() }));
+    }
+
+    /// Whether a flow came as far as [`Fault::CutOnce`] or [`Fault::HoldOnce`] says.
+    #[must_use]
+    pub fn is_met(&self) -> bool {
+        self.shared.fault.borrow().is_met.load(Ordering::SeqCst)
     }
 
     /// Leads new flows elsewhere, as a name that points to another server does.
@@ -118,6 +170,12 @@ impl FaultProxy {
     pub fn client_bytes(&self) -> u64 {
         self.shared.client_bytes.load(Ordering::SeqCst)
     }
+
+    /// How many bytes the server sent so far.
+    #[must_use]
+    pub fn server_bytes(&self) -> u64 {
+        self.shared.server_bytes.load(Ordering::SeqCst)
+    }
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
@@ -133,7 +191,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 async fn forward(client: TcpStream, number: u64, shared: Arc<Shared>) {
     let upstream = *shared.upstream.lock().unwrap();
     let mut fault = shared.fault.subscribe();
-    if fault.borrow().0 == Fault::Reset {
+    if fault.borrow().fault == Fault::Reset {
         return reset(&client);
     }
     let Ok(server) = TcpStream::connect(upstream).await else { return reset(&client) };
@@ -149,19 +207,19 @@ async fn forward(client: TcpStream, number: u64, shared: Arc<Shared>) {
     let server = TcpStream::from_std(spare_server.try_clone().unwrap()).unwrap();
     let mut unplugging = shared.fault.subscribe();
     let vanished = async move {
-        if unplugging.wait_for(|(fault, flows_before)| *fault == Fault::Vanished && number <= *flows_before).await.is_ok() {
+        if unplugging.wait_for(|begun| begun.fault == Fault::Vanished && begun.is_older(number)).await.is_ok() {
             drop_packets(&spare_server).unwrap();
         }
         std::future::pending::<()>().await;
     };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let upward = Pump { number, server_side: false, asked: Arc::clone(&asked), shared: Arc::clone(&shared), fault: shared.fault.subscribe() };
-    let downward = Pump { number, server_side: true, asked, shared: Arc::clone(&shared), fault: shared.fault.subscribe() };
+    let upward = Pump { number, side: Side::Client, asked: Arc::clone(&asked), shared: Arc::clone(&shared), fault: shared.fault.subscribe() };
+    let downward = Pump { number, side: Side::Server, asked, shared: Arc::clone(&shared), fault: shared.fault.subscribe() };
     let (upward, downward) = (upward.run(from_client, to_server), downward.run(from_server, to_client));
     tokio::select! {
         end = downward => if end == End::Cut { reset(&spare) },
-        _ = upward => {}
+        end = upward => if end == End::Cut { reset(&spare) },
         () = was_reset(&mut fault) => reset(&spare),
         () = vanished => {}
     }
@@ -173,124 +231,11 @@ fn drop_packets<'a>(socket: impl Into<socket2::SockRef<'a>>) -> std::io::Result<
     socket.into().attach_filter(&[socket2::SockFilter::new(0x06, 0, 0, 0)])
 }
 
-async fn was_reset(fault: &mut watch::Receiver<(Fault, u64)>) {
-    drop(fault.wait_for(|(fault, _)| *fault == Fault::Reset).await);
+async fn was_reset(fault: &mut watch::Receiver<Arc<Begun>>) {
+    drop(fault.wait_for(|begun| begun.fault == Fault::Reset).await);
 }
 
 fn reset(stream: &TcpStream) {
     // A linger time of zero makes the close send RST.
     drop(stream.set_zero_linger());
-}
-
-/// `ReadyForQuery`, outside of a transaction.
-const READY: &[u8] = b"Z\0\0\0\x05I";
-
-/// An `ErrorResponse` (PostgreSQL documentation, section 55.7) with severity, SQLSTATE and a text.
-fn error_message(severity: &str, code: &str) -> Vec<u8> {
-    let mut fields = Vec::new();
-    for (kind, text) in [(b'S', severity), (b'V', severity), (b'C', code), (b'M', "said by the fault proxy")] {
-        fields.push(kind);
-        fields.extend(text.as_bytes());
-        fields.push(0);
-    }
-    fields.push(0);
-    let length = u32::try_from(fields.len() + 4).unwrap();
-    [&b"E"[..], &length.to_be_bytes(), &fields].concat()
-}
-
-/// How one direction ended.
-#[derive(PartialEq, Eq)]
-enum End {
-    Closed,
-    Cut,
-}
-
-struct Pump {
-    number: u64,
-    server_side: bool,
-    /// Whether the client's bytes wait for an answer.
-    asked: Arc<AtomicBool>,
-    shared: Arc<Shared>,
-    fault: watch::Receiver<(Fault, u64)>,
-}
-
-impl Pump {
-    /// Passes bytes on until either side ends, or the flow is cut.
-    async fn run(mut self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> End {
-        let (mut buffer, mut since_fault, mut seen_fault) = (vec![0; 16 * 1024], 0_u64, Fault::None);
-        let (mut spoilt, mut silent) = (false, false);
-        let mut said;
-        loop {
-            let count = match from.read(&mut buffer).await {
-                Ok(0) | Err(_) if self.has_vanished() => std::future::pending().await,
-                Ok(0) | Err(_) => return End::Closed,
-                Ok(count) => count,
-            };
-            let (fault, flows_before) = *self.fault.borrow_and_update();
-            if fault != seen_fault {
-                (seen_fault, since_fault, spoilt) = (fault, 0, false);
-            }
-            silent |= match fault {
-                Fault::Silence => true,
-                Fault::OldSilence | Fault::Vanished => self.number <= flows_before,
-                Fault::ServerSilence => self.server_side,
-                _ => false,
-            };
-            if silent {
-                continue;
-            }
-            self.count(count);
-            let mut bytes = &buffer[..count];
-            if self.server_side {
-                match fault {
-                    Fault::CutAfter(limit) if since_fault + count as u64 >= limit => {
-                        bytes = &bytes[..usize::try_from(limit - since_fault).unwrap_or(0)];
-                        drop(to.write_all(bytes).await);
-                        // The client has to see the bytes before the end.
-                        tokio::time::sleep(Duration::from_millis(5)).await;
-                        return End::Cut;
-                    }
-                    Fault::CutAfter(_) => since_fault += count as u64,
-                    Fault::Garbage if !spoilt => (bytes, spoilt) = (b"\x00\xff\x00\x00\x00\x03HTTP/1.1 400\r\n\r\n", true),
-                    Fault::Oversized if !spoilt => (bytes, spoilt) = (b"D\x7f\xff\xff\xff\x00\x01", true),
-                    Fault::Garbage | Fault::Oversized => continue,
-                    Fault::Says(code) if !spoilt && self.number <= flows_before => {
-                        (said, spoilt) = ([error_message("ERROR", code), READY.to_vec()].concat(), true);
-                        bytes = &said;
-                    }
-                    Fault::SaysAtConnect(code) | Fault::SaysAtNextConnect(code) if self.is_turned_away(fault, flows_before) => {
-                        drop(to.write_all(&error_message("FATAL", code)).await);
-                        return End::Closed;
-                    }
-                    _ => {}
-                }
-            }
-            if to.write_all(bytes).await.is_err() {
-                return End::Closed;
-            }
-        }
-    }
-
-    fn is_turned_away(&self, fault: Fault, flows_before: u64) -> bool {
-        match fault {
-            Fault::SaysAtConnect(_) => self.number > flows_before,
-            _ => self.number == flows_before + 1,
-        }
-    }
-
-    /// Neither end of such a flow hears of the other's.
-    fn has_vanished(&self) -> bool {
-        let (fault, flows_before) = *self.fault.borrow();
-        fault == Fault::Vanished && self.number <= flows_before
-    }
-
-    /// A round trip ends with the first bytes of the server after the client's.
-    fn count(&self, bytes: usize) {
-        if !self.server_side {
-            self.shared.client_bytes.fetch_add(bytes as u64, Ordering::SeqCst);
-            self.asked.store(true, Ordering::SeqCst);
-        } else if self.asked.swap(false, Ordering::SeqCst) {
-            self.shared.round_trips.fetch_add(1, Ordering::SeqCst);
-        }
-    }
 }

@@ -5,6 +5,7 @@
 //!   at once.
 //! - [`Replicated`]: a cluster with a standby that follows it.
 //! - [`Ledger`]: a function that writes by key, over such a database, behind a [`FaultProxy`].
+//! - [`Shop`]: a database with models for sale, and the account of what became of a [`Wish`].
 //! - [`Api`]: the bundle, served from the local cloud over such a database.
 //! - [`pgbouncer::PgBouncer`]: a pooler before a database.
 //! - [`FaultProxy`]: the network between the two, and its faults.
@@ -31,6 +32,8 @@ pub mod raw_client;
 mod replicated;
 mod server;
 mod server_certificate;
+mod shop;
+mod wish;
 
 pub use api::{Api, Options};
 pub use client::Answer;
@@ -38,7 +41,7 @@ pub use cluster::{Cluster, cluster_place};
 pub use command::Command;
 pub use database::Database;
 pub use events::{http_event, with_claims};
-pub use fault_proxy::{Fault, FaultProxy};
+pub use fault_proxy::{Fault, FaultProxy, Side};
 pub use figures::Figures;
 pub use functions::{executable, keyed, release_executable, scripted, scripted_route};
 pub use ledger::Ledger;
@@ -46,3 +49,5 @@ pub use process::{eventually, is_alive, is_stopped, resident_kib};
 pub use replicated::Replicated;
 pub use server::guard;
 pub use server_certificate::ServerCertificate;
+pub use shop::{BUYER, Counter, Kind, SELLER, Shop};
+pub use wish::Wish;
