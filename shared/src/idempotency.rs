@@ -203,11 +203,11 @@ impl<E: Effect> KeyedWrite for Submitted<'_, E> {
         for _ in 0..ROUNDS {
             let blocked = match self.effect.apply(self.submission, connection).await {
                 Ok(Some(kept)) => return Ok(Outcome::Done(kept)),
-                Ok(None) => false,
+                Ok(None) => None,
                 // A statement by itself is rolled back by its error, and the connection is sound.
                 Err(error) => match sqlstate(&error).as_deref() {
-                    Some(LOCK_NOT_AVAILABLE) => true,
-                    Some(UNIQUE_VIOLATION) => false,
+                    Some(LOCK_NOT_AVAILABLE) => Some(error),
+                    Some(UNIQUE_VIOLATION) => None,
                     _ => return Err(error),
                 },
             };
@@ -216,8 +216,14 @@ impl<E: Effect> KeyedWrite for Submitted<'_, E> {
                 Some(_) => {
                     return Ok(Outcome::Refused(KEY_REUSED.because("Repeat the request as it was sent with this key first, or choose a new key.")));
                 }
-                None if blocked => break,
                 None => {}
+            }
+            if let Some(error) = blocked {
+                // A table is waited for as a read waits for it; only another write is a conflict.
+                if is_a_table_locked(connection).await? {
+                    return Err(error);
+                }
+                break;
             }
             if let Some(refusal) = self.effect.refusal(self.submission, connection).await? {
                 return Ok(Outcome::Refused(refusal));
@@ -227,6 +233,18 @@ impl<E: Effect> KeyedWrite for Submitted<'_, E> {
             .because("A request with this key, or another change of the same, has not ended yet. Repeat this after the seconds in Retry-After.");
         Ok(Outcome::Refused(Refusal { retry_after_s: Some(1), ..in_flight }))
     }
+}
+
+/// Whether somebody keeps writes from a whole table, or waits to, as a migration does: a lock of a mode that no read and no write takes
+/// (PostgreSQL documentation, section 13.3.1).
+async fn is_a_table_locked(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let select = "select exists (
+                      select from pg_locks l join pg_class c on c.oid = l.relation
+                      where l.locktype = 'relation' and c.relnamespace = 'public'::regnamespace
+                        and l.database = (select d.oid from pg_database d where d.datname = current_database())
+                        and l.mode in ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+                  )";
+    sqlx::query_scalar(select).fetch_one(connection).await
 }
 
 #[cfg(test)]

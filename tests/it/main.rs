@@ -51,4 +51,5 @@ mod tokens;
 mod transactions;
 mod vanished;
 mod wall_clock;
+mod write_conflicts;
 mod writes;
