@@ -20,6 +20,7 @@ mod hostile_requests;
 mod identity;
 mod in_process;
 mod keyed_writes;
+mod keys;
 mod lists;
 mod managed_instances;
 mod migrations;

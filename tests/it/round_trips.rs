@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tests::{Api, Database, FaultProxy, Options};
+use tests::{Api, Counter, Database, FaultProxy, Kind, Options, Shop};
 
 use crate::behind_proxy::before_the_stand_in;
 
@@ -77,4 +77,26 @@ async fn nothing_is_sent_after_the_response_has_left() {
         assert_eq!(proxy.client_bytes(), sent);
     }
     api.stop().await;
+}
+
+#[tokio::test]
+async fn a_warm_write_costs_a_single_round_trip_and_its_replay_two() {
+    let shop = Shop::of(40).await;
+    let counter = Counter::of(&shop.database, &[("DB_MAX_IDLE_MS", "600000")]).await;
+    for kind in Kind::ALL {
+        // The statements of the write and of its replay are new to the connection once.
+        let first = shop.wish(kind);
+        for _ in 0..2 {
+            assert!(first.send(&counter.api).await.status < 300);
+        }
+        for _ in 0..3 {
+            let (wish, before) = (shop.wish(kind), counter.proxy.round_trips());
+            let done = wish.send(&counter.api).await;
+            assert_eq!((done.header("idempotency-replayed"), counter.proxy.round_trips() - before), ("", 1), "{kind:?}: {done:?}");
+            let replay = wish.send(&counter.api).await;
+            assert_eq!((replay.header("idempotency-replayed"), counter.proxy.round_trips() - before), ("true", 3), "{kind:?}: {replay:?}");
+        }
+    }
+    assert_eq!(counter.proxy.flows(), 2, "one connection of each function");
+    counter.api.stop().await;
 }
