@@ -93,6 +93,37 @@ fn every_problem_of_the_code_is_in_the_document_at_its_status_and_the_other_way_
 }
 
 #[test]
+fn what_an_operation_takes_says_which_problems_it_has() {
+    let document = Document::read();
+    for operation in document.operations() {
+        let parameters = document.parameters(&operation);
+        let takes = |name: &str| parameters.iter().any(|parameter| parameter["name"] == name);
+        let (keyed, conditional, has_body) = (takes("Idempotency-Key"), takes("If-Match"), operation.value.get("requestBody").is_some());
+        let personal = operation.value.get("security").is_none();
+        let responses = operation.value["responses"].as_object().unwrap().values();
+        let schemas = responses.map(|response| &document.resolved(response)["content"]["application/problem+json"]["schema"]);
+        let found: BTreeSet<_> =
+            schemas.filter(|schema| !schema.is_null()).flat_map(|schema| document.problems(schema)).map(|(kind, _)| kind).collect();
+        for (kind, expected) in [
+            ("malformed", true),
+            ("method-not-allowed", true),
+            ("internal", true),
+            ("database-unavailable", true),
+            ("unauthenticated", personal),
+            ("statement-timeout", personal),
+            ("key-in-flight", keyed),
+            ("key-reused", keyed),
+            ("precondition-failed", conditional),
+            ("precondition-required", conditional),
+            ("content-too-large", has_body),
+            ("unsupported-media-type", has_body),
+        ] {
+            assert_eq!(found.contains(&format!("/problems/{kind}")), expected, "{} {}: {kind}", operation.method, operation.path);
+        }
+    }
+}
+
+#[test]
 fn every_operation_has_what_api_gateway_answers_itself() {
     let document = Document::read();
     for operation in document.operations() {
