@@ -5,22 +5,27 @@
 //! nothing tells. RDS Proxy and PgBouncer from 1.21 on (`max_prepared_statements` above 0) keep track; PgBouncer before that does not.
 //!
 //! So a new connection is looked at once, where such a pooler can be: RDS Proxy and the database itself sign in by IAM or have a name of
-//! AWS's own, and cost nothing here. Elsewhere one round trip asks for a start-up parameter that the driver sends and PgBouncer, of every
-//! version, has to be told to drop. Only where it is missing a second question follows, in a transaction, so that both of its halves meet
+//! AWS's own, and cost nothing here. Elsewhere one round trip asks where a setting comes from that the driver sends in its start-up message
+//! and PgBouncer, of every version, has to be told to drop: a session that was opened for this client has it from the client. Only where it
+//! comes from elsewhere a second question follows, in a transaction, so that both of its halves meet
 //! one database connection: by which name the server knows the statement that asks. It is the driver's own where nobody keeps track.
 //!
 //! Why no answer to these questions, and none after them, is another client's: the first goes by the simple protocol, which has no names.
 //! The second's statement is prepared and run inside one transaction, so what it runs is what it prepared; where its name is taken there the
 //! server says so. No other statement is sent by a connection that failed here, so no client of this crate puts one where another would
 //! meet it.
+//!
+//! A pooler by session is safe, cannot be told from one that keeps no track, and is refused with it.
 
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 
 use crate::config::{Credentials, Database};
 use crate::error::sqlstate;
 
-/// What the driver says in its start-up message.
-const EXTRA_FLOAT_DIGITS: &str = "2";
+/// By the simple protocol: where the setting comes from (pg_settings.source).
+const SOURCE: &str = "select source from pg_settings where name = 'extra_float_digits'";
+/// From the start-up message of the client itself.
+const CLIENT: &str = "client";
 /// The name of the first statement that the driver prepares on a connection.
 const FIRST_STATEMENT: &str = "sqlx_s_1";
 
@@ -52,9 +57,8 @@ pub(crate) fn is_possible(database: &Database) -> bool {
 /// # Cancel safety
 /// The connection must be dropped.
 pub(crate) async fn check(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    // A bare text goes by the simple protocol.
-    let setting = (&mut *connection).fetch_one("select current_setting('extra_float_digits')").await?;
-    if setting.try_get::<&str, _>(0)? == EXTRA_FLOAT_DIGITS {
+    let setting = (&mut *connection).fetch_one(SOURCE).await?;
+    if setting.try_get::<&str, _>(0)? == CLIENT {
         return Ok(());
     }
     let mut transaction = connection.begin().await?;
