@@ -239,3 +239,6 @@ fn reset(stream: &TcpStream) {
     // A linger time of zero makes the close send RST.
     drop(stream.set_zero_linger());
 }
+
+#[cfg(test)]
+mod tests;
