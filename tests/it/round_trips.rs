@@ -20,7 +20,11 @@ const FIRST_READ: u64 = 2;
 async fn behind_a_proxy(database: &Database, max_idle_ms: &str) -> (Api, FaultProxy) {
     let proxy = FaultProxy::to(database.address()).await;
     let url = database.app_url_at(proxy.address());
-    let api = Api::with(database, Options::default().by_url(&url).with_variable("DB_MAX_IDLE_MS", max_idle_ms).with_variable("DB_PING_TIMEOUT_MS", "10000")).await;
+    let api = Api::with(
+        database,
+        Options::default().by_url(&url).with_variable("DB_MAX_IDLE_MS", max_idle_ms).with_variable("DB_PING_TIMEOUT_MS", "10000"),
+    )
+    .await;
     (api, proxy)
 }
 
