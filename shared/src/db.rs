@@ -98,7 +98,12 @@ struct Uncommitted;
 /// freeze; until then the server would keep it.
 async fn settle<T>(connection: &mut PgConnection, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
     if !connection.should_flush() {
-        return result;
+        // What the work did not read to its end may end in an error, which is this work's and not the next one's. Where nothing is left
+        // to read this does nothing.
+        return match result {
+            Ok(output) => connection.flush().await.map(|()| output),
+            Err(error) => Err(error),
+        };
     }
     match result {
         // What it would acknowledge is lost.

@@ -1,8 +1,11 @@
 //! The loop around every piece of work: check out or connect, run, and after a failure decide. It knows no database: what connects is a
 //! [`Connector`], so that the simulation in its tests runs this very code under a paused clock.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
+
+use futures_util::FutureExt as _;
 
 use crate::allowance::Allowance;
 use crate::breaker::{Admission, Breaker};
@@ -76,13 +79,21 @@ struct Progress {
     retry: Retry,
     began: Instant,
     admission: Admission,
-    /// How often a connection came about.
-    connects: u32,
+    marks: Marks,
     /// The last attempt was on a connection that it had opened.
     fresh: bool,
     /// A proxy said that it has none.
     without_database: bool,
     renewed: bool,
+}
+
+/// What the attempts of one operation have met.
+#[derive(Default)]
+struct Marks {
+    /// How often a connection came about.
+    connects: u32,
+    /// Work panicked once.
+    panicked: bool,
 }
 
 impl<C: Connector> Engine<C> {
@@ -100,9 +111,12 @@ impl<C: Connector> Engine<C> {
     /// # Cancel safety
     /// Dropping the future drops the connection that is in use.
     pub(crate) async fn run<W: Work<C::Connection>>(&self, deadline: Deadline, work: &W, random: fastrand::Rng) -> Result<W::Output, Error> {
-        let admission = self.protection().breaker.admit(self.connector.wall_clock());
+        // Who has no time to ask must not be the one who asks for the others.
+        let has_time = deadline.remaining(now()) > self.limits.policy.reconnect_floor;
+        let admission = if has_time { self.protection().breaker.admit(self.connector.wall_clock()) } else { Admission::Refused };
         let retry = Retry::new(self.limits.policy, random);
-        let mut progress = Progress { retry, began: now(), admission, connects: 0, fresh: false, without_database: false, renewed: false };
+        let mut progress =
+            Progress { retry, began: now(), admission, marks: Marks::default(), fresh: false, without_database: false, renewed: false };
         if admission == Admission::Refused {
             return Err(progress.unavailable(None));
         }
@@ -113,8 +127,8 @@ impl<C: Connector> Engine<C> {
             if remaining <= self.limits.policy.reconnect_floor {
                 return Err(self.out_of_time(&progress, last));
             }
-            let connects_before = progress.connects;
-            let error = match self.attempt(work, remaining, self.limits.max_idle, &mut progress.connects).await {
+            let connects_before = progress.marks.connects;
+            let error = match self.attempt(work, remaining, self.limits.max_idle, &mut progress.marks).await {
                 Ok(output) => {
                     // Also on a connection that was there: while others wait for a new one, the database is.
                     self.protection().breaker.connected();
@@ -125,7 +139,11 @@ impl<C: Connector> Engine<C> {
                 }
                 Err(error) => error,
             };
-            progress.fresh = progress.connects > connects_before;
+            progress.fresh = progress.marks.connects > connects_before;
+            // An answer of the database. A connection alone says nothing: a proxy signs in whoever asks, and may have none.
+            if matches!(error, AttemptError::Work(_)) && error.sqlstate().is_some() && !error.is_without_database() {
+                self.protection().breaker.connected();
+            }
             if error.failure() == Failure::Work(Recovery::Reconnect) {
                 self.cache.distrust();
             }
@@ -153,7 +171,7 @@ impl<C: Connector> Engine<C> {
     /// As [`Engine::run`].
     pub(crate) async fn probe<W: Work<C::Connection>>(&self, timeout: Duration, work: &W) -> Result<W::Output, AttemptError> {
         let silent = |_| AttemptError::WorkTimeout { timeout_ms: timeout.as_millis() };
-        tokio::time::timeout(timeout, self.attempt(work, timeout, Duration::ZERO, &mut 0)).await.map_err(silent)?
+        tokio::time::timeout(timeout, self.attempt(work, timeout, Duration::ZERO, &mut Marks::default())).await.map_err(silent)?
     }
 
     /// Opens a connection for later.
@@ -180,13 +198,18 @@ impl<C: Connector> Engine<C> {
         work: &W,
         remaining: Duration,
         max_idle: Duration,
-        connects: &mut u32,
+        marks: &mut Marks,
     ) -> Result<W::Output, AttemptError> {
         let began = now();
-        let mut connection = self.connection(remaining, max_idle, connects).await?;
+        let mut connection = self.connection(remaining, max_idle, marks).await?;
         let timeout = self.limits.attempt.min(remaining.saturating_sub(now() - began));
-        let Ok(result) = tokio::time::timeout(timeout, work.run(&mut connection)).await else {
-            return Err(AttemptError::WorkTimeout { timeout_ms: timeout.as_millis() });
+        let caught = AssertUnwindSafe(work.run(&mut connection)).catch_unwind();
+        let result = match tokio::time::timeout(timeout, caught).await {
+            Err(_) => return Err(AttemptError::WorkTimeout { timeout_ms: timeout.as_millis() }),
+            Ok(Ok(result)) => result,
+            // The driver panics at some malformed messages. A second time it is the work's own fault.
+            Ok(Err(panic)) if std::mem::replace(&mut marks.panicked, true) => std::panic::resume_unwind(panic),
+            Ok(Err(_)) => Err(sqlx::Error::WorkerCrashed),
         };
         // After a rollback that the server told of, the connection is sound too.
         if result.as_ref().err().is_none_or(|error| Recovery::of_work(error) == Recovery::Retry) {
@@ -196,27 +219,27 @@ impl<C: Connector> Engine<C> {
     }
 
     /// The cached connection if it is to be trusted, else a new one.
-    async fn connection(&self, remaining: Duration, max_idle: Duration, connects: &mut u32) -> Result<C::Connection, AttemptError> {
+    async fn connection(&self, remaining: Duration, max_idle: Duration, marks: &mut Marks) -> Result<C::Connection, AttemptError> {
         let began = now();
         if let Some(mut checked_out) = self.cache.check_out(self.connector.wall_clock(), max_idle) {
             if !checked_out.stale {
                 return Ok(checked_out.connection);
             }
-            let ping = self.connector.ping(&mut checked_out.connection);
-            if matches!(tokio::time::timeout(self.limits.ping.min(remaining), ping).await, Ok(true)) {
+            let ping = AssertUnwindSafe(self.connector.ping(&mut checked_out.connection)).catch_unwind();
+            if matches!(tokio::time::timeout(self.limits.ping.min(remaining), ping).await, Ok(Ok(true))) {
                 return Ok(checked_out.connection);
             }
             tracing::info!("the connection did not outlive its idleness; connecting again");
         }
         let connection = self.connect(self.limits.connect.min(remaining.saturating_sub(now() - began))).await?;
-        *connects += 1;
-        self.protection().breaker.connected();
+        marks.connects += 1;
         Ok(connection)
     }
 
     async fn connect(&self, timeout: Duration) -> Result<C::Connection, AttemptError> {
-        match tokio::time::timeout(timeout, self.connector.connect()).await {
-            Ok(connected) => connected,
+        match tokio::time::timeout(timeout, AssertUnwindSafe(self.connector.connect()).catch_unwind()).await {
+            Ok(Ok(connected)) => connected,
+            Ok(Err(_)) => Err(AttemptError::Connect(sqlx::Error::WorkerCrashed)),
             Err(_) => Err(AttemptError::ConnectTimeout { timeout_ms: timeout.as_millis() }),
         }
     }
@@ -247,7 +270,7 @@ impl<C: Connector> Engine<C> {
     fn out_of_time(&self, progress: &Progress, last: Option<AttemptError>) -> Error {
         // The last wait may not have fitted in any more.
         let spent = now() - progress.began + self.limits.policy.max_delay;
-        let reached = progress.connects > 0 && !progress.without_database;
+        let reached = progress.marks.connects > 0 && !progress.without_database;
         if !reached && (progress.admission == Admission::Probe || spent >= self.limits.budget) {
             self.protection().breaker.not_connected(self.connector.wall_clock());
         }

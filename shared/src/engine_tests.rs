@@ -40,6 +40,9 @@ impl Connector for Numbers {
     }
 }
 
+/// In place of a SQLSTATE: the work panics.
+const PANICS: &str = "panics";
+
 /// Takes 50 ms, and is answered with this SQLSTATE on every connection up to the one that is named.
 struct SaysUntil {
     code: &'static str,
@@ -59,6 +62,7 @@ impl Work<u32> for SaysUntil {
     async fn run(&self, connection: &mut u32) -> Result<u32, sqlx::Error> {
         self.sent.fetch_add(1, Ordering::SeqCst);
         tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(self.code != PANICS || *connection > self.connection, "as told");
         if *connection <= self.connection { Err(says(self.code)) } else { Ok(*connection) }
     }
 }
@@ -105,4 +109,39 @@ async fn a_success_on_a_connection_that_was_there_closes_a_breaker_that_others_o
     assert_eq!(result.unwrap(), 1, "on the connection that was there");
     assert!(!engine.protection().breaker.is_open());
     assert_eq!(run(&engine, &work).await.unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_proxy_that_signs_in_whoever_asks_does_not_close_a_breaker() {
+    let engine = Engine::new(Numbers::default(), LIMITS, 2);
+    let without_database = SaysUntil::new("08000", u32::MAX);
+    let open = async {
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        engine.protection().breaker.not_connected(engine.connector.wall_clock());
+        tokio::time::sleep(Duration::from_millis(3_000)).await;
+        assert!(without_database.sent.load(Ordering::SeqCst) > 3, "the other one goes on");
+        assert!(engine.protection().breaker.is_open(), "its sign-ins say nothing of a database");
+    };
+    let (result, ()) = tokio::join!(run(&engine, &without_database), open);
+    assert!(matches!(result, Err(Error::Unavailable { .. })));
+    assert!(engine.protection().breaker.is_open());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_without_time_is_no_probe() {
+    let engine = Engine::new(Numbers::default(), LIMITS, 1);
+    engine.protection().breaker.not_connected(engine.connector.wall_clock() - crate::breaker::COOL_OFF);
+    let work = SaysUntil::new("", 0);
+    let result = engine.run(Deadline::after(Duration::from_millis(10), now()), &work, fastrand::Rng::with_seed(1)).await;
+    assert!(matches!(result, Err(Error::Unavailable { source: None, .. })));
+    assert_eq!(run(&engine, &work).await.unwrap(), 1, "the next one with time finds out at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_the_driver_costs_a_connection_and_a_second_one_is_the_works_own() {
+    let engine = Engine::new(Numbers::default(), LIMITS, 1);
+    assert_eq!(run(&engine, &SaysUntil::new(PANICS, 1)).await.unwrap(), 2, "on a new connection");
+    let own_fault = SaysUntil::new(PANICS, u32::MAX);
+    assert!(AssertUnwindSafe(run(&engine, &own_fault)).catch_unwind().await.is_err());
+    assert_eq!(own_fault.sent.load(Ordering::SeqCst), 2);
 }

@@ -26,11 +26,18 @@ use crate::refusal::{NOT_FOUND, PRECONDITION_REQUIRED};
 use crate::{body, compression};
 
 /// One request.
-#[derive(Debug)]
 pub struct Request {
     event: ApiGatewayV2httpRequest,
     deadline: Deadline,
     request_id: String,
+}
+
+/// Without its headers, which hold the caller's token, and without its claims, query and body.
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (method, path, request_id) = (self.method(), self.path(), &self.request_id);
+        f.debug_struct("Request").field("method", method).field("path", &path).field("request_id", request_id).finish_non_exhaustive()
+    }
 }
 
 impl Request {

@@ -70,7 +70,7 @@ async fn a_result_that_is_cut_in_the_middle_is_never_partial() {
 async fn garbage_and_oversized_messages_are_served_by_another_connection() {
     let bench = BehindProxy::warm().await;
     let pid = bench.api.frozen(FUNCTION).await.pid;
-    for fault in [Fault::Garbage, Fault::Oversized] {
+    for fault in [Fault::Garbage, Fault::Oversized, Fault::Undersized] {
         bench.proxy.begin(fault);
         let flows = bench.proxy.flows();
         let mend = async {

@@ -50,7 +50,9 @@ async fn keys(admin: &mut PgConnection) -> (i64, i64) {
 }
 
 async fn with_lifetime(database: &Database, seconds: &str) -> Api {
-    Api::with(database, Options::default().with_variable("IDEMPOTENCY_KEY_LIFETIME_S", seconds)).await
+    // A lifetime is longer than a budget.
+    let options = Options::default().with_variable("IDEMPOTENCY_KEY_LIFETIME_S", seconds).with_variable("RETRY_BUDGET_MS", "900");
+    Api::with(database, options).await
 }
 
 #[tokio::test]

@@ -68,6 +68,15 @@ async fn the_answer_leaves_before_the_deadline_whatever_the_handler_does() {
     api.stop().await;
 }
 
+#[tokio::test]
+async fn the_error_of_what_a_request_did_not_read_is_its_own_and_not_the_next_ones() {
+    let database = Database::fresh().await;
+    let api = scripted(&database).await;
+    assert_eq!(api.respond(FUNCTION, &event("do=half")).await["statusCode"], 500, "22012: division by zero");
+    assert_eq!(api.respond(FUNCTION, &event("do=lock&key=1")).await["statusCode"], 200);
+    api.stop().await;
+}
+
 /// What the Runtime API says to a function, one answer a request, and then the connection ends. What follows is refused.
 const EXTENSION: &str = "HTTP/1.1 200 OK\r\nlambda-extension-identifier: e\r\ncontent-length: 0\r\n\r\n";
 const ACCEPTED: &str = "HTTP/1.1 202 Accepted\r\ncontent-length: 15\r\n\r\n{\"status\":\"OK\"}";

@@ -53,6 +53,8 @@ pub enum Fault {
     Garbage,
     /// The server's next bytes on each flow are replaced by the head of a message of nearly 2 GiB.
     Oversized,
+    /// The server's next bytes on each flow are replaced by a message whose length leaves no room for the length itself.
+    Undersized,
     /// The server's next answer on each flow that exists when the fault begins is replaced by an error with this SQLSTATE, after which the
     /// session is ready again. The server itself did what it was asked to.
     Says(&'static str),

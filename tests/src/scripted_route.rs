@@ -2,6 +2,7 @@
 //!
 //! - `?do=panic`: panics. `?do=bytes&count=N`: a long answer. `?do=sleep&ms=N`: works for N ms.
 //! - `?do=pg_sleep&s=N`: a statement that takes so long. `?do=unsupported`: one that the server does not support.
+//! - `?do=half`: reads the first of two rows, of which the second is an error.
 //! - `?do=lock&key=N`: waits until it can have an advisory lock, by a read that may run again.
 //! - `?do=variable&name=X`: answers with a variable of its environment.
 //! - anything else: answers 200 with its process id.
@@ -10,6 +11,7 @@
 
 use std::time::Duration;
 
+use futures_util::TryStreamExt as _;
 use reqwest::StatusCode;
 use serde_json::json;
 use shared::{Db, Error, Query, Request, Response};
@@ -44,6 +46,18 @@ impl Query for PgSleep {
     }
 }
 
+struct Half;
+
+impl Query for Half {
+    type Output = ();
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        // So many rows that the first has left before the last is made.
+        let mut rows = sqlx::query("select 1 / (200000 - n) from generate_series(1, 200000) as n").fetch(connection);
+        rows.try_next().await.map(drop)
+    }
+}
+
 struct Unsupported;
 
 impl Query for Unsupported {
@@ -74,6 +88,7 @@ async fn handle(request: Request, db: Db) -> Result<Response, Error> {
             db.read(request.deadline(), &PgSleep { seconds }).await?;
             json!({ "pid": pid })
         }
+        "half" => json!(db.read(request.deadline(), &Half).await?),
         "unsupported" => json!(db.read(request.deadline(), &Unsupported).await?),
         "variable" => json!({ "value": std::env::var(request.query("name")?.unwrap()).ok() }),
         _ => json!({ "pid": pid }),

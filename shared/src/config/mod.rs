@@ -18,7 +18,7 @@
 //! | `RETRY_MAX_ATTEMPTS` | count | 3 | how often work may be sent again; connecting does not count |
 //! | `RETRY_BASE_DELAY_MS` `RETRY_MAX_DELAY_MS` | ms | 50, 1000 | full jitter: random(0, min(max, base * 2^n)) |
 //! | `RETRY_BUDGET_MS` | ms | 9000 | all attempts, waits and connects of one operation |
-//! | `IDEMPOTENCY_KEY_LIFETIME_S` | s | 86400 | how long the response of a write is kept under its key |
+//! | `IDEMPOTENCY_KEY_LIFETIME_S` | s | 86400 | how long the response of a write is kept under its key; longer than `RETRY_BUDGET_MS` |
 //! | `DEADLINE_RESERVE_MS` | ms | 500 | kept free before the invocation's deadline for the answer |
 //! | `AWS_LAMBDA_MAX_CONCURRENCY` | count | 1 | set by Lambda Managed Instances: invocations at once, and so connections |
 //! | `DB_WARM_IN_INIT` | `true`, `false` | `true` | connect during init, which goes on without a connection where there is none to be had |
@@ -112,14 +112,19 @@ impl Config {
         }
         let retry =
             Policy { max_resends: variables.number("RETRY_MAX_ATTEMPTS", 3, 0..=100)?, base_delay, max_delay, reconnect_floor: RECONNECT_FLOOR };
+        let budget = variables.milliseconds("RETRY_BUDGET_MS", 9_000, 10..=900_000)?;
+        let key_lifetime = Duration::from_secs(variables.number("IDEMPOTENCY_KEY_LIFETIME_S", 86_400, 1..=2_592_000)?);
+        if key_lifetime <= budget {
+            return Err(ConfigError::new("IDEMPOTENCY_KEY_LIFETIME_S", "must be longer than RETRY_BUDGET_MS: a request repeats its write so long"));
+        }
         Ok(Self {
             database,
             timeouts,
             retry,
             max_idle: variables.milliseconds("DB_MAX_IDLE_MS", 10_000, 0..=86_400_000)?,
-            budget: variables.milliseconds("RETRY_BUDGET_MS", 9_000, 10..=900_000)?,
+            budget,
             reserve: variables.milliseconds("DEADLINE_RESERVE_MS", 500, 0..=60_000)?,
-            key_lifetime: Duration::from_secs(variables.number("IDEMPOTENCY_KEY_LIFETIME_S", 86_400, 1..=2_592_000)?),
+            key_lifetime,
             concurrency: variables.number("AWS_LAMBDA_MAX_CONCURRENCY", 1, 1..=1_600)?,
             warm_in_init: variables.one_of("DB_WARM_IN_INIT", &[("false", false), ("true", true)])?.unwrap_or(true),
         })

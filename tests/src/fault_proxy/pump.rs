@@ -93,7 +93,8 @@ impl Pump {
                 match begun.fault {
                     Fault::Garbage if !spoilt => (bytes, spoilt) = (b"\x00\xff\x00\x00\x00\x03HTTP/1.1 400\r\n\r\n", true),
                     Fault::Oversized if !spoilt => (bytes, spoilt) = (b"D\x7f\xff\xff\xff\x00\x01", true),
-                    Fault::Garbage | Fault::Oversized => continue,
+                    Fault::Undersized if !spoilt => (bytes, spoilt) = (b"D\0\0\0\0", true),
+                    Fault::Garbage | Fault::Oversized | Fault::Undersized => continue,
                     Fault::Says(code) if !spoilt && begun.is_older(self.number) => {
                         (said, spoilt) = ([error_message("ERROR", code), READY.to_vec()].concat(), true);
                         bytes = &said;
