@@ -6,7 +6,7 @@
 //! would be frozen in the middle of what it does.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Keeps idle connections, at most as many as it was made for.
 #[derive(Debug)]
@@ -18,8 +18,22 @@ pub(crate) struct Cache<T> {
 #[derive(Debug)]
 struct Idle<T> {
     connection: T,
-    since: SystemTime,
+    since: Moment,
     trusted: bool,
+}
+
+/// One moment by both clocks. In a freeze the monotonic one may stand still; the other one may be set.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    pub(crate) wall: SystemTime,
+    pub(crate) monotonic: Instant,
+}
+
+impl Moment {
+    /// Whether at least `age` has passed since then by either clock. A wall clock that went back tells nothing, so it counts as old.
+    fn is_older(self, now: Moment, age: Duration) -> bool {
+        now.wall.duration_since(self.wall).map_or(true, |passed| passed >= age) || now.monotonic.saturating_duration_since(self.monotonic) >= age
+    }
 }
 
 /// A connection that was checked out.
@@ -38,16 +52,15 @@ impl<T> Cache<T> {
         Self { idle: Mutex::new(Vec::new()), capacity }
     }
 
-    /// Takes out the connection that was used last, if there is one. `max_idle` is judged by the wall clock, since the monotonic one may
-    /// stand still in a freeze; a clock that went back says nothing about the age, so the connection counts as old.
-    pub(crate) fn check_out(&self, now: SystemTime, max_idle: Duration) -> Option<CheckedOut<T>> {
+    /// Takes out the connection that was used last, if there is one. It is stale where it was idle for `max_idle` by either clock.
+    pub(crate) fn check_out(&self, now: Moment, max_idle: Duration) -> Option<CheckedOut<T>> {
         let idle = self.lock().pop()?;
-        let stale = !idle.trusted || now.duration_since(idle.since).map_or(true, |age| age >= max_idle);
+        let stale = !idle.trusted || idle.since.is_older(now, max_idle);
         Some(CheckedOut { connection: idle.connection, stale })
     }
 
     /// Keeps a connection whose last use ended cleanly. One too many is dropped.
-    pub(crate) fn give_back(&self, connection: T, now: SystemTime) {
+    pub(crate) fn give_back(&self, connection: T, now: Moment) {
         let mut idle = self.lock();
         if idle.len() < self.capacity {
             idle.push(Idle { connection, since: now, trusted: true });
@@ -74,28 +87,33 @@ impl<T> Cache<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::OnceLock;
     use std::time::UNIX_EPOCH;
 
     use super::*;
 
     const MAX_IDLE: Duration = Duration::from_secs(10);
 
-    fn at(s: u64) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(1_800_000_000 + s)
+    /// The wall clock at `s`, while the monotonic one stands still.
+    fn at(s: u64) -> Moment {
+        static BEGAN: OnceLock<Instant> = OnceLock::new();
+        Moment { wall: UNIX_EPOCH + Duration::from_secs(1_800_000_000 + s), monotonic: *BEGAN.get_or_init(Instant::now) }
     }
 
-    fn stale_after(given: SystemTime, taken: SystemTime) -> Option<bool> {
+    fn stale_after(given: Moment, taken: Moment) -> Option<bool> {
         let cache = Cache::new(1);
         cache.give_back((), given);
         cache.check_out(taken, MAX_IDLE).map(|checked_out| checked_out.stale)
     }
 
     #[test]
-    fn age_is_judged_by_the_wall_clock_and_a_clock_that_went_back_means_old() {
+    fn age_is_judged_by_either_clock_and_a_wall_clock_that_went_back_means_old() {
         assert_eq!(stale_after(at(0), at(9)), Some(false));
         assert_eq!(stale_after(at(0), at(10)), Some(true));
         assert_eq!(stale_after(at(0), at(86_400 * 365)), Some(true), "thawed after a year");
         assert_eq!(stale_after(at(5), at(4)), Some(true), "the clock went back");
+        let set_back = Moment { monotonic: at(0).monotonic + MAX_IDLE, ..at(1) };
+        assert_eq!(stale_after(at(0), set_back), Some(true), "the clock was set back by less than what had passed");
     }
 
     #[test]

@@ -3,6 +3,9 @@
 //!
 //! Nothing is set on the session: RDS Proxy refuses startup options and pins a session that says SET. Timeouts are settings of the role.
 
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
 use std::time::SystemTime;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -14,6 +17,9 @@ use crate::engine::Connector;
 use crate::error::AttemptError;
 use crate::pooler;
 use crate::token::{self, SignIn, TokenCache};
+
+/// Postgres refuses a password message of more (PG_MAX_AUTH_TOKEN_LENGTH).
+const PASSWORD_FILE_LIMIT_BYTES: u64 = 65_535;
 
 /// Connects to one database as one application.
 #[derive(Debug)]
@@ -35,8 +41,7 @@ impl Postgres {
     fn password(&self, now: SystemTime) -> std::io::Result<SecretString> {
         match &self.database.credentials {
             Credentials::Password(password) => Ok(password.clone()),
-            // A few bytes of a local file: not worth a thread.
-            Credentials::PasswordFile(file) => Ok(std::fs::read_to_string(file)?.trim_end_matches(['\r', '\n']).into()),
+            Credentials::PasswordFile(file) => read_password(file),
             Credentials::Iam(aws) => {
                 let sign_in = SignIn { host: &self.database.host, port: self.database.port, user: &self.database.user };
                 self.tokens.current(now, || token::sign(sign_in, aws, now)).map_err(std::io::Error::other)
@@ -71,6 +76,16 @@ impl Connector for Postgres {
     fn wall_clock(&self) -> SystemTime {
         (self.wall_clock)()
     }
+}
+
+/// The file's text without the end of its last line. A few bytes of a local file: not worth a thread, and never more than Postgres takes.
+fn read_password(file: &Path) -> std::io::Result<SecretString> {
+    let mut text = String::new();
+    let read = File::open(file)?.take(PASSWORD_FILE_LIMIT_BYTES + 1).read_to_string(&mut text)?;
+    if read as u64 > PASSWORD_FILE_LIMIT_BYTES {
+        return Err(std::io::Error::other(format!("a password file of more than {PASSWORD_FILE_LIMIT_BYTES} bytes")));
+    }
+    Ok(text.trim_end_matches(['\r', '\n']).into())
 }
 
 fn options(database: &Database, application: &str, password: &SecretString) -> PgConnectOptions {

@@ -15,6 +15,8 @@ use crate::deadline::Deadline;
 use crate::engine::{Engine, Limits, Work};
 use crate::error::{AttemptError, Error};
 use crate::key::Key;
+use crate::probe::Probed;
+use crate::tally::{Counts, Tally};
 
 /// Bound of saying Terminate on all connections.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
@@ -117,6 +119,8 @@ async fn settle<T>(connection: &mut PgConnection, result: Result<T, sqlx::Error>
 #[derive(Debug, Clone)]
 pub struct Db {
     shared: Arc<Shared>,
+    /// Of the invocation that this clone was made for.
+    tally: Arc<Tally>,
 }
 
 #[derive(Debug)]
@@ -126,7 +130,8 @@ struct Shared {
 }
 
 impl Db {
-    /// A database that connects when it is first used, with at most `config.concurrency` connections. `application` is what Postgres
+    /// A database that connects when it is first used. As many connections as `config.concurrency` are kept; an invocation that runs several
+    /// operations at once opens one for each, and the surplus is closed. `application` is what Postgres
     /// shows as the session's application name.
     #[must_use]
     pub fn new(config: Config, application: String) -> Self {
@@ -145,7 +150,17 @@ impl Db {
             policy: config.retry,
         };
         let engine = Engine::new(Postgres::new(config.database.clone(), application, wall_clock), limits, config.concurrency);
-        Self { shared: Arc::new(Shared { config, engine }) }
+        Self { shared: Arc::new(Shared { config, engine }), tally: Arc::default() }
+    }
+
+    /// The same connections, with counts that begin anew.
+    pub(crate) fn for_invocation(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), tally: Arc::default() }
+    }
+
+    /// What the operations of this invocation have cost so far. One that was dropped does not count.
+    pub(crate) fn counts(&self) -> Counts {
+        self.tally.counts()
     }
 
     /// The configuration that this database was made with.
@@ -166,7 +181,7 @@ impl Db {
     /// Dropping the future drops the connection that is in use; the next call connects again. On the server the statement runs on until
     /// its end or `statement_timeout`.
     pub async fn read<Q: Query>(&self, deadline: Deadline, query: &Q) -> Result<Q::Output, Error> {
-        self.shared.engine.run(deadline, &Read(query), fastrand::Rng::new()).await
+        self.shared.engine.run(deadline, &Read(query), fastrand::Rng::new(), &self.tally).await
     }
 
     /// Runs a write under its key, as often as policy and deadline allow until one attempt gives an answer. However often it is sent, and
@@ -195,7 +210,7 @@ impl Db {
     /// # Cancel safety
     /// As [`Db::read`]. The write may be in or not, as after [`Error::Unavailable`].
     pub async fn write<W: KeyedWrite>(&self, deadline: Deadline, key: &Key, write: &W) -> Result<W::Output, Error> {
-        self.shared.engine.run(deadline, &Keyed { key, write }, fastrand::Rng::new()).await
+        self.shared.engine.run(deadline, &Keyed { key, write }, fastrand::Rng::new(), &self.tally).await
     }
 
     /// Runs a query once, without recovery, within `timeout` for connecting and running together: for health, which must tell what is.
@@ -205,7 +220,7 @@ impl Db {
     ///
     /// # Cancel safety
     /// As [`Db::read`].
-    pub async fn probe<Q: Query>(&self, timeout: Duration, query: &Q) -> Result<Q::Output, AttemptError> {
+    pub async fn probe<Q: Query>(&self, timeout: Duration, query: &Q) -> Result<Probed<Q::Output>, AttemptError> {
         self.shared.engine.probe(timeout, &Read(query)).await
     }
 
@@ -219,7 +234,7 @@ impl Db {
         }
     }
 
-    /// Closes the idle connections politely, for the end of the sandbox. A network that takes no Terminate holds it up for 100 ms and no
+    /// Closes the idle connections politely, for the end of the sandbox or a reset; the next operation connects. A network that takes no Terminate holds it up for 100 ms and no
     /// longer: Lambda gives the end 500 ms.
     ///
     /// # Cancel safety

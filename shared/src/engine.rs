@@ -9,11 +9,13 @@ use futures_util::FutureExt as _;
 
 use crate::allowance::Allowance;
 use crate::breaker::{Admission, Breaker};
-use crate::cache::Cache;
+use crate::cache::{Cache, Moment};
 use crate::deadline::Deadline;
 use crate::error::{AttemptError, Error};
+use crate::probe::Probed;
 use crate::recovery::Recovery;
 use crate::retry::{Decision, Failure, Policy, Retry};
+use crate::tally::{Counts, Tally};
 
 /// What opens connections and checks them.
 pub(crate) trait Connector: Send + Sync {
@@ -64,7 +66,7 @@ pub(crate) struct Limits {
 pub(crate) struct Engine<C: Connector> {
     connector: C,
     limits: Limits,
-    cache: Cache<C::Connection>,
+    cache: Cache<Opened<C::Connection>>,
     protection: Mutex<Protection>,
 }
 
@@ -72,6 +74,13 @@ pub(crate) struct Engine<C: Connector> {
 struct Protection {
     breaker: Breaker,
     allowance: Allowance,
+}
+
+/// A connection, and when it was opened by the wall clock.
+#[derive(Debug)]
+struct Opened<C> {
+    connection: C,
+    at: SystemTime,
 }
 
 /// How far one operation has come.
@@ -94,6 +103,16 @@ struct Marks {
     connects: u32,
     /// Work panicked once.
     panicked: bool,
+    /// How the last attempt came by its connection.
+    readied: Option<Readied>,
+}
+
+/// How an attempt came by its connection.
+#[derive(Clone, Copy)]
+struct Readied {
+    reused: bool,
+    took: Duration,
+    opened: SystemTime,
 }
 
 impl<C: Connector> Engine<C> {
@@ -103,14 +122,21 @@ impl<C: Connector> Engine<C> {
         Self { connector, limits, cache: Cache::new(concurrency), protection: Mutex::new(protection) }
     }
 
-    /// Runs work that may run more than once, until an attempt succeeds, the policy or the allowance is used up, or time is.
+    /// Runs work that may run more than once, until an attempt succeeds, the policy or the allowance is used up, or time is. What it cost
+    /// is added to `tally`.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::StatementTimeout`] or [`Error::Internal`].
     ///
     /// # Cancel safety
     /// Dropping the future drops the connection that is in use.
-    pub(crate) async fn run<W: Work<C::Connection>>(&self, deadline: Deadline, work: &W, random: fastrand::Rng) -> Result<W::Output, Error> {
+    pub(crate) async fn run<W: Work<C::Connection>>(
+        &self,
+        deadline: Deadline,
+        work: &W,
+        random: fastrand::Rng,
+        tally: &Tally,
+    ) -> Result<W::Output, Error> {
         // Who has no time to ask must not be the one who asks for the others.
         let has_time = deadline.remaining(now()) > self.limits.policy.reconnect_floor;
         let admission = if has_time { self.protection().breaker.admit(self.connector.wall_clock()) } else { Admission::Refused };
@@ -120,12 +146,19 @@ impl<C: Connector> Engine<C> {
         if admission == Admission::Refused {
             return Err(progress.unavailable(None));
         }
+        let result = self.repeat(deadline, work, &mut progress).await;
+        tally.add(progress.counts());
+        result
+    }
+
+    /// The attempts of one operation, until one succeeds or there is no other.
+    async fn repeat<W: Work<C::Connection>>(&self, deadline: Deadline, work: &W, progress: &mut Progress) -> Result<W::Output, Error> {
         let mut last = None;
         loop {
             let remaining = deadline.remaining(now());
             // Less than this no attempt is worth beginning with.
             if remaining <= self.limits.policy.reconnect_floor {
-                return Err(self.out_of_time(&progress, last));
+                return Err(self.out_of_time(progress, last));
             }
             let connects_before = progress.marks.connects;
             let error = match self.attempt(work, remaining, self.limits.max_idle, &mut progress.marks).await {
@@ -149,14 +182,14 @@ impl<C: Connector> Engine<C> {
             }
             // Until a database says something else.
             progress.without_database = error.is_without_database() || progress.without_database && !matches!(error, AttemptError::Work(_));
-            match self.decide(&error, &mut progress, deadline) {
+            match self.decide(&error, progress, deadline) {
                 Next::Again(delay) => {
                     tracing::debug!(%error, ?delay, "an attempt failed");
                     last = Some(error);
                     tokio::time::sleep(delay).await;
                 }
-                Next::OutOfTime => return Err(self.out_of_time(&progress, Some(error))),
-                Next::GiveUp => return Err(verdict(error, &progress)),
+                Next::OutOfTime => return Err(self.out_of_time(progress, Some(error))),
+                Next::GiveUp => return Err(verdict(error, progress)),
             }
         }
     }
@@ -169,9 +202,18 @@ impl<C: Connector> Engine<C> {
     ///
     /// # Cancel safety
     /// As [`Engine::run`].
-    pub(crate) async fn probe<W: Work<C::Connection>>(&self, timeout: Duration, work: &W) -> Result<W::Output, AttemptError> {
+    pub(crate) async fn probe<W: Work<C::Connection>>(&self, timeout: Duration, work: &W) -> Result<Probed<W::Output>, AttemptError> {
+        let (began, mut marks) = (now(), Marks::default());
         let silent = |_| AttemptError::WorkTimeout { timeout_ms: timeout.as_millis() };
-        tokio::time::timeout(timeout, self.attempt(work, timeout, Duration::ZERO, &mut Marks::default())).await.map_err(silent)?
+        let output = tokio::time::timeout(timeout, self.attempt(work, timeout, Duration::ZERO, &mut marks)).await.map_err(silent)??;
+        let readied = marks.readied.unwrap_or(Readied { reused: false, took: Duration::ZERO, opened: self.connector.wall_clock() });
+        Ok(Probed {
+            output,
+            reused: readied.reused,
+            connect: readied.took,
+            work: (now() - began).saturating_sub(readied.took),
+            age: self.connector.wall_clock().duration_since(readied.opened).unwrap_or_default(),
+        })
     }
 
     /// Opens a connection for later.
@@ -182,14 +224,14 @@ impl<C: Connector> Engine<C> {
     /// # Cancel safety
     /// Dropping the future leaves the cache as it was.
     pub(crate) async fn warm(&self) -> Result<(), AttemptError> {
-        let connection = self.connect(self.limits.connect).await?;
-        self.cache.give_back(connection, self.connector.wall_clock());
+        let opened = self.connect(self.limits.connect).await?;
+        self.cache.give_back(opened, self.moment());
         Ok(())
     }
 
     /// Takes out all idle connections.
     pub(crate) fn invalidate(&self) -> Vec<C::Connection> {
-        self.cache.invalidate()
+        self.cache.invalidate().into_iter().map(|opened| opened.connection).collect()
     }
 
     /// One attempt: a connection, then the work. The connection goes back into the cache only after a clean end.
@@ -201,9 +243,15 @@ impl<C: Connector> Engine<C> {
         marks: &mut Marks,
     ) -> Result<W::Output, AttemptError> {
         let began = now();
-        let mut connection = self.connection(remaining, max_idle, marks).await?;
-        let timeout = self.limits.attempt.min(remaining.saturating_sub(now() - began));
-        let caught = AssertUnwindSafe(work.run(&mut connection)).catch_unwind();
+        let mut opened = self.connection(remaining, max_idle, marks).await?;
+        let left = remaining.saturating_sub(now() - began);
+        if left <= self.limits.policy.reconnect_floor {
+            // Connecting took all: work that cannot end is not begun, and the next one has a connection.
+            self.cache.give_back(opened, self.moment());
+            return Err(AttemptError::ConnectTimeout { timeout_ms: remaining.as_millis() });
+        }
+        let timeout = self.limits.attempt.min(left);
+        let caught = AssertUnwindSafe(work.run(&mut opened.connection)).catch_unwind();
         let result = match tokio::time::timeout(timeout, caught).await {
             Err(_) => return Err(AttemptError::WorkTimeout { timeout_ms: timeout.as_millis() }),
             Ok(Ok(result)) => result,
@@ -213,32 +261,36 @@ impl<C: Connector> Engine<C> {
         };
         // After a rollback that the server told of, the connection is sound too.
         if result.as_ref().err().is_none_or(|error| Recovery::of_work(error) == Recovery::Retry) {
-            self.cache.give_back(connection, self.connector.wall_clock());
+            self.cache.give_back(opened, self.moment());
         }
         result.map_err(AttemptError::Work)
     }
 
     /// The cached connection if it is to be trusted, else a new one.
-    async fn connection(&self, remaining: Duration, max_idle: Duration, marks: &mut Marks) -> Result<C::Connection, AttemptError> {
+    async fn connection(&self, remaining: Duration, max_idle: Duration, marks: &mut Marks) -> Result<Opened<C::Connection>, AttemptError> {
         let began = now();
-        if let Some(mut checked_out) = self.cache.check_out(self.connector.wall_clock(), max_idle) {
-            if !checked_out.stale {
-                return Ok(checked_out.connection);
-            }
-            let ping = AssertUnwindSafe(self.connector.ping(&mut checked_out.connection)).catch_unwind();
-            if matches!(tokio::time::timeout(self.limits.ping.min(remaining), ping).await, Ok(Ok(true))) {
+        let mut readied = |reused, opened| marks.readied = Some(Readied { reused, took: now() - began, opened });
+        if let Some(mut checked_out) = self.cache.check_out(self.moment(), max_idle) {
+            if !checked_out.stale || self.answers(&mut checked_out.connection.connection, self.limits.ping.min(remaining)).await {
+                readied(true, checked_out.connection.at);
                 return Ok(checked_out.connection);
             }
             tracing::info!("the connection did not outlive its idleness; connecting again");
         }
-        let connection = self.connect(self.limits.connect.min(remaining.saturating_sub(now() - began))).await?;
+        let opened = self.connect(self.limits.connect.min(remaining.saturating_sub(now() - began))).await?;
+        readied(false, opened.at);
         marks.connects += 1;
-        Ok(connection)
+        Ok(opened)
     }
 
-    async fn connect(&self, timeout: Duration) -> Result<C::Connection, AttemptError> {
+    async fn answers(&self, connection: &mut C::Connection, timeout: Duration) -> bool {
+        let ping = AssertUnwindSafe(self.connector.ping(connection)).catch_unwind();
+        matches!(tokio::time::timeout(timeout, ping).await, Ok(Ok(true)))
+    }
+
+    async fn connect(&self, timeout: Duration) -> Result<Opened<C::Connection>, AttemptError> {
         match tokio::time::timeout(timeout, AssertUnwindSafe(self.connector.connect()).catch_unwind()).await {
-            Ok(Ok(connected)) => connected,
+            Ok(Ok(connected)) => connected.map(|connection| Opened { connection, at: self.connector.wall_clock() }),
             Ok(Err(_)) => Err(AttemptError::Connect(sqlx::Error::WorkerCrashed)),
             Err(_) => Err(AttemptError::ConnectTimeout { timeout_ms: timeout.as_millis() }),
         }
@@ -257,7 +309,10 @@ impl<C: Connector> Engine<C> {
             return Next::OutOfTime;
         }
         match progress.retry.after(failure, deadline.remaining(now())) {
-            Decision::Again(_) if matches!(failure, Failure::Work(_)) && !self.protection().allowance.spend() => Next::GiveUp,
+            Decision::Again(_) if matches!(failure, Failure::Work(_)) && !self.protection().allowance.spend() => {
+                progress.retry.withdraw_resend();
+                Next::GiveUp
+            }
             Decision::Again(delay) => Next::Again(delay),
             Decision::GiveUp if matches!(failure, Failure::Connect(Recovery::Reconnect | Recovery::Retry)) => Next::OutOfTime,
             // The last wait for the proxy was cut short by the budget.
@@ -277,6 +332,10 @@ impl<C: Connector> Engine<C> {
         progress.unavailable(last)
     }
 
+    fn moment(&self) -> Moment {
+        Moment { wall: self.connector.wall_clock(), monotonic: now() }
+    }
+
     fn protection(&self) -> MutexGuard<'_, Protection> {
         // Nothing can panic while the lock is held.
         self.protection.lock().unwrap_or_else(PoisonError::into_inner)
@@ -290,6 +349,10 @@ enum Next {
 }
 
 impl Progress {
+    fn counts(&self) -> Counts {
+        Counts { resends: self.retry.resends(), reconnects: self.retry.reconnects(), connects: self.marks.connects }
+    }
+
     fn unavailable(&self, source: Option<AttemptError>) -> Error {
         Error::Unavailable { resends: self.retry.resends(), reconnects: self.retry.reconnects(), source }
     }

@@ -68,7 +68,7 @@ impl Work<u32> for SaysUntil {
 }
 
 async fn run(engine: &Engine<Numbers>, work: &SaysUntil) -> Result<u32, Error> {
-    engine.run(Deadline::after(LIMITS.budget, now()), work, fastrand::Rng::with_seed(1)).await
+    engine.run(Deadline::after(LIMITS.budget, now()), work, fastrand::Rng::with_seed(1), &Tally::default()).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,7 +132,7 @@ async fn a_request_without_time_is_no_probe() {
     let engine = Engine::new(Numbers::default(), LIMITS, 1);
     engine.protection().breaker.not_connected(engine.connector.wall_clock() - crate::breaker::COOL_OFF);
     let work = SaysUntil::new("", 0);
-    let result = engine.run(Deadline::after(Duration::from_millis(10), now()), &work, fastrand::Rng::with_seed(1)).await;
+    let result = engine.run(Deadline::after(Duration::from_millis(10), now()), &work, fastrand::Rng::with_seed(1), &Tally::default()).await;
     assert!(matches!(result, Err(Error::Unavailable { source: None, .. })));
     assert_eq!(run(&engine, &work).await.unwrap(), 1, "the next one with time finds out at once");
 }
@@ -144,4 +144,60 @@ async fn a_panic_of_the_driver_costs_a_connection_and_a_second_one_is_the_works_
     let own_fault = SaysUntil::new(PANICS, u32::MAX);
     assert!(AssertUnwindSafe(run(&engine, &own_fault)).catch_unwind().await.is_err());
     assert_eq!(own_fault.sent.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_operation_cost_is_counted_and_work_that_was_not_sent_again_is_not() {
+    let engine = Engine::new(Numbers::default(), LIMITS, 1);
+    let tally = Tally::default();
+    let work = SaysUntil::new("57P01", 2);
+    let deadline = || Deadline::after(LIMITS.budget, now());
+    engine.run(deadline(), &work, fastrand::Rng::with_seed(1), &tally).await.unwrap();
+    assert_eq!(tally.counts(), Counts { resends: 2, reconnects: 0, connects: 3 });
+    engine.run(deadline(), &work, fastrand::Rng::with_seed(1), &tally).await.unwrap();
+    assert_eq!(tally.counts(), Counts { resends: 2, reconnects: 0, connects: 3 }, "a warm one costs nothing");
+    while engine.protection().allowance.spend() {}
+    let error = run(&engine, &SaysUntil::new("57P01", u32::MAX)).await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable { resends: 0, .. }), "the allowance was empty: {error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_tells_how_it_came_by_its_connection() {
+    let engine = Engine::new(Numbers::default(), LIMITS, 1);
+    let work = SaysUntil::new("", 0);
+    let probe = || engine.probe(Duration::from_millis(800), &work);
+    let (first, second) = (probe().await.unwrap(), probe().await.unwrap());
+    assert_eq!((first.output, first.reused, second.output, second.reused), (1, false, 1, true));
+    assert_eq!((first.work, first.age), (Duration::from_millis(50), Duration::ZERO));
+}
+
+/// Takes almost all the time there is to connect.
+struct Slow;
+
+impl Connector for Slow {
+    type Connection = u32;
+
+    async fn connect(&self) -> Result<u32, AttemptError> {
+        tokio::time::sleep(Duration::from_millis(95)).await;
+        Ok(1)
+    }
+    async fn ping(&self, _: &mut u32) -> bool {
+        true
+    }
+    fn renew_credentials(&self) -> bool {
+        false
+    }
+    fn wall_clock(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_cannot_end_any_more_is_not_begun_and_the_next_has_its_connection() {
+    let engine = Engine::new(Slow, LIMITS, 1);
+    let work = SaysUntil::new("", 0);
+    let result = engine.run(Deadline::after(Duration::from_millis(100), now()), &work, fastrand::Rng::with_seed(1), &Tally::default()).await;
+    assert!(matches!(result, Err(Error::Unavailable { resends: 0, .. })), "{result:?}");
+    assert_eq!(work.sent.load(Ordering::SeqCst), 0);
+    assert!(engine.probe(Duration::from_millis(800), &work).await.unwrap().reused);
 }

@@ -21,8 +21,8 @@ use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::etag::{Tags, text_tag, version_tag};
-use crate::identity::Identity;
-use crate::refusal::{NOT_FOUND, PRECONDITION_REQUIRED};
+use crate::identity::{Identity, Operator};
+use crate::refusal::{FORBIDDEN, NOT_FOUND, PRECONDITION_REQUIRED};
 use crate::{body, compression};
 
 /// One request.
@@ -190,6 +190,16 @@ impl Request {
     pub fn identity(&self) -> Result<Identity, Error> {
         let jwt = self.event.request_context.authorizer.as_ref().and_then(|authorizer| authorizer.jwt.as_ref());
         jwt.and_then(|jwt| Identity::from_claims(&jwt.claims)).ok_or(Error::Unauthenticated)
+    }
+
+    /// Which operator sends this, from the signature that the API verified.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] where nothing was verified, [`Error::Refused`] with 403 where something else was.
+    pub fn operator(&self) -> Result<Operator, Error> {
+        let Some(authorizer) = &self.event.request_context.authorizer else { return Err(Error::Unauthenticated) };
+        let arn = authorizer.iam.as_ref().and_then(|iam| iam.user_arn.as_deref());
+        Operator::from_arn(arn).ok_or_else(|| FORBIDDEN.because("Send a request that is signed with AWS credentials (SigV4).").into())
     }
 
     /// Passes where the method is one of these.

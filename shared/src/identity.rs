@@ -1,4 +1,4 @@
-//! Who sends a request: always from claims that the API's authorizer verified, never from anything else in the request.
+//! Who sends a request: always from what the API's authorizer verified, claims or a signature, never from anything else in the request.
 
 use std::collections::HashMap;
 
@@ -27,9 +27,43 @@ impl Identity {
     }
 }
 
+/// The longest that an ARN can be in IAM's own fields.
+const ARN_MAX_CHARS: usize = 2048;
+
+/// Somebody who runs the bundle: an IAM user or role whose signature the API verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operator {
+    arn: String,
+}
+
+impl Operator {
+    /// The one whom an IAM authorizer names. None where the ARN is missing, or is none.
+    pub(crate) fn from_arn(arn: Option<&str>) -> Option<Self> {
+        let arn = arn?;
+        let fits = arn.starts_with("arn:") && arn.chars().count() <= ARN_MAX_CHARS && !arn.chars().any(char::is_control);
+        fits.then(|| Self { arn: arn.to_owned() })
+    }
+
+    /// The ARN of the user or of the assumed role: at most 2,048 characters.
+    #[must_use]
+    pub fn arn(&self) -> &str {
+        &self.arn
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_usable_arn_is_an_operator() {
+        let arn = "arn:aws:sts::123456789012:assumed-role/Admin/me";
+        assert_eq!(Operator::from_arn(Some(arn)).map(|operator| operator.arn), Some(arn.to_owned()));
+        for wrong in ["", "user-1", "arn:\n", &format!("arn:{}", "x".repeat(2_045))] {
+            assert_eq!(Operator::from_arn(Some(wrong)), None, "{wrong:?}");
+        }
+        assert_eq!(Operator::from_arn(None), None);
+    }
 
     #[test]
     fn only_a_usable_sub_claim_is_an_identity() {

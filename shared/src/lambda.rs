@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::config::Config;
@@ -23,10 +24,11 @@ use crate::db::Db;
 use crate::error::Error;
 use crate::http::{Request, Response};
 use crate::{problem, telemetry};
-use runtime_api::{ErrorDocument, Invocation, RuntimeApi};
+use runtime_api::RuntimeApi;
+pub use runtime_api::{ErrorDocument, Invocation};
 use shutdown::Shutdown;
 
-/// Runs a function until Lambda ends the sandbox. `handler` is called once per request, on Lambda Managed Instances from several threads;
+/// Runs a function behind an HTTP API until Lambda ends the sandbox. `handler` is called once per request, on Lambda Managed Instances from several threads;
 /// the clones of [`Db`] that it gets share the sandbox's connections. One that panics fails its own request: Lambda's error document goes to
 /// the caller, the sandbox goes on, and its connection is replaced.
 ///
@@ -36,6 +38,20 @@ pub fn serve<H, F>(handler: H) -> ExitCode
 where
     H: Fn(Request, Db) -> F + Send + Sync + 'static,
     F: Future<Output = Result<Response, Error>> + Send + 'static,
+{
+    let handler = Arc::new(handler);
+    serve_invocations(move |invocation, db| {
+        let handler = Arc::clone(&handler);
+        async move { answer_request(invocation, db, &*handler).await }
+    })
+}
+
+/// Runs a function that is invoked by more than an HTTP API. `handler` tells the invocations apart, and gives those of the API to
+/// [`answer_request`]; else it is as [`serve`].
+pub fn serve_invocations<H, F>(handler: H) -> ExitCode
+where
+    H: Fn(Invocation, Db) -> F + Send + Sync + 'static,
+    F: Future<Output = Outcome> + Send + 'static,
 {
     telemetry::init();
     let config = match Config::from_env() {
@@ -74,8 +90,8 @@ fn runtime(concurrency: usize) -> std::io::Result<Runtime> {
 
 async fn run<H, F>(handler: H, config: Config, api: Arc<RuntimeApi>) -> ExitCode
 where
-    H: Fn(Request, Db) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<Response, Error>> + Send + 'static,
+    H: Fn(Invocation, Db) -> F + Send + Sync + 'static,
+    F: Future<Output = Outcome> + Send + 'static,
 {
     if config.database.tls == crate::config::Tls::Disable && !config.database.is_loopback() {
         tracing::warn!("DB_TLS is disable and the database is not on this machine: its traffic can be read");
@@ -96,7 +112,7 @@ where
     let handler = Arc::new(handler);
     let invoke = {
         let db = db.clone();
-        move |invocation| answer(invocation, Arc::clone(&handler), db.clone())
+        move |invocation| handler(invocation, db.for_invocation())
     };
     let ended = run::run(api, concurrency, invoke, shutdown.signalled()).await;
     db.close().await;
@@ -109,25 +125,47 @@ where
     }
 }
 
-/// One invocation: request in, response out, one log line.
-async fn answer<H, F>(invocation: Invocation, handler: Arc<H>, db: Db) -> Result<Vec<u8>, ErrorDocument>
+/// What Lambda gets for an invocation: JSON, or why there is none.
+pub type Outcome = Result<Vec<u8>, ErrorDocument>;
+
+/// An answer to whoever invoked the function.
+///
+/// # Errors
+/// Of a value that cannot be JSON, which none of the bundle's types is.
+pub fn answer(value: &impl Serialize) -> Outcome {
+    serde_json::to_vec(value)
+        .map_err(|error| ErrorDocument::new("Function.ResponseNotJson", format!("the response could not be written as JSON: {error}")))
+}
+
+/// One invocation of an HTTP API: request in, response out, one log line. What is no request gets a 400 that says so.
+///
+/// # Errors
+/// As [`answer`]; a failure of the handler is a response.
+///
+/// # Cancel safety
+/// As the handler's.
+pub async fn answer_request<H, F>(invocation: Invocation, db: Db, handler: H) -> Outcome
 where
     H: Fn(Request, Db) -> F,
     F: Future<Output = Result<Response, Error>>,
 {
     let began = Instant::now();
-    let request_id = invocation.id.request_id;
+    let request_id = invocation.request_id().to_owned();
     let (what, result) = match Request::from_event(&invocation.event, &request_id, invocation.deadline_ms, db.config()) {
         Err(error) => (String::new(), Err(error)),
         Ok(request) => {
             let what = format!("{} {}", request.method(), request.path());
-            (what, in_time(request, &*handler, db).await)
+            (what, in_time(request, handler, db.clone()).await)
         }
     };
     let duration_ms = milliseconds(began.elapsed());
     let response = match result {
         Ok(response) => {
-            tracing::info!(request = what, status = response.status().as_u16(), duration_ms, "served");
+            let (status, cost) = (response.status().as_u16(), db.counts());
+            // A field that is zero is left out: most lines have none of them.
+            let (resends, reconnects) = (more_than_none(cost.resends), more_than_none(cost.reconnects));
+            let connects = more_than_none(cost.connects);
+            tracing::info!(request = what, status, duration_ms, resends, reconnects, connects, "served");
             response
         }
         Err(error) => {
@@ -135,8 +173,11 @@ where
             problem::response(&error, &request_id)
         }
     };
-    serde_json::to_vec(&response.into_event())
-        .map_err(|error| ErrorDocument { kind: "Function.ResponseNotJson", message: format!("the response could not be written as JSON: {error}") })
+    answer(&response.into_event())
+}
+
+fn more_than_none(count: u32) -> Option<u32> {
+    (count > 0).then_some(count)
 }
 
 /// The handler, but never past the time by which the answer has to leave.

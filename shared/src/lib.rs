@@ -13,7 +13,7 @@
 //! ```text
 //! lambda (serve)   http   identity   key   idempotency   page   refusal         what a function touches
 //! db -> engine -> cache, connect -> token, pooler       the connection
-//! retry  recovery  breaker  allowance  deadline  config  error   pure: no I/O, clock and random source are passed in (config reads the environment, once)
+//! retry  recovery  breaker  allowance  tally  deadline  config  error   pure: no I/O, clock and random source are passed in (config reads the environment, once)
 //! ```
 
 pub mod body;
@@ -30,6 +30,7 @@ mod connect;
 pub mod db;
 mod engine;
 mod pooler;
+pub mod probe;
 pub mod token;
 
 mod allowance;
@@ -39,6 +40,7 @@ pub mod deadline;
 pub mod error;
 pub mod recovery;
 pub mod retry;
+mod tally;
 pub mod telemetry;
 
 mod compression;

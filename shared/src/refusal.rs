@@ -16,6 +16,8 @@ pub struct Kind {
 
 /// There is no such thing, or it is not the caller's: the two look the same from outside.
 pub const NOT_FOUND: Kind = Kind { status: StatusCode::NOT_FOUND, name: "not-found", title: "There is nothing here for the caller" };
+/// The caller is known, and may not do this.
+pub const FORBIDDEN: Kind = Kind { status: StatusCode::FORBIDDEN, name: "forbidden", title: "The caller may not do this" };
 /// Another request with this key, or one that changes the same thing, is under way.
 pub const KEY_IN_FLIGHT: Kind = Kind { status: StatusCode::CONFLICT, name: "key-in-flight", title: "The same is under way already" };
 /// The version that the client knows is not the present one.

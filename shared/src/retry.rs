@@ -66,23 +66,30 @@ impl Retry {
 
     /// Decides after a failure with `remaining` of the budget left. A wait that would use up all of it is not worth beginning.
     pub fn after(&mut self, failure: Failure, remaining: Duration) -> Decision {
-        let delay = match failure {
+        let (count, delay) = match failure {
             Failure::Connect(Recovery::Fail) | Failure::Work(Recovery::Fail) => return Decision::GiveUp,
             Failure::Connect(_) => {
-                self.reconnects += 1;
-                self.policy.delay(self.reconnects - 1, &mut self.random).max(self.policy.reconnect_floor)
+                let delay = self.policy.delay(self.reconnects, &mut self.random);
+                (&mut self.reconnects, delay.max(self.policy.reconnect_floor))
             }
             Failure::Work(_) if self.resends >= self.policy.max_resends => return Decision::GiveUp,
-            Failure::Work(recovery) => {
-                self.resends += 1;
-                match recovery {
-                    // Only a second loss in a row says that the server needs time.
-                    Recovery::Reconnect if self.resends == 1 => Duration::ZERO,
-                    _ => self.policy.delay(self.resends - 1, &mut self.random),
-                }
+            // Only a second loss in a row says that the server needs time.
+            Failure::Work(Recovery::Reconnect) if self.resends == 0 => (&mut self.resends, Duration::ZERO),
+            Failure::Work(_) => {
+                let delay = self.policy.delay(self.resends, &mut self.random);
+                (&mut self.resends, delay)
             }
         };
-        if delay < remaining { Decision::Again(delay) } else { Decision::GiveUp }
+        if delay >= remaining {
+            return Decision::GiveUp;
+        }
+        *count += 1;
+        Decision::Again(delay)
+    }
+
+    /// Takes back that work is sent again: something else forbids it.
+    pub fn withdraw_resend(&mut self) {
+        self.resends = self.resends.saturating_sub(1);
     }
 
     /// How often work was sent again so far.

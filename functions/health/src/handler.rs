@@ -53,7 +53,7 @@ pub(crate) async fn handle(request: Request, db: Db) -> Result<Response, Error> 
     let probe = db.probe(PROBE_TIMEOUT, &RoundTrip).await;
     let observed_value = (began.elapsed().as_secs_f64() * 1e6).round() / 1e3;
     let (status, server) = match probe {
-        Ok(server) => (StatusCode::OK, Some(server)),
+        Ok(probed) => (StatusCode::OK, Some(probed.output)),
         Err(error) => {
             tracing::error!(sqlstate = error.sqlstate(), duration_ms = observed_value, "the database did not answer the probe: {}", error.chain());
             (StatusCode::SERVICE_UNAVAILABLE, None)

@@ -11,6 +11,7 @@
 //! | `DB_PASSWORD`, `DB_PASSWORD_FILE` | text, path | none | exactly one of them with `password`, none with `iam`; the file is read at each connect |
 //! | `DB_TLS` | `verify-full`, `disable` | `verify-full` | `disable` has to be said, and is refused with `iam` |
 //! | `DB_CA_FILE` | path | none | PEM certificates to trust beside the public roots |
+//! | `DB_PROXY_NAME` | | none | the RDS Proxy's name; unset where functions connect to the database itself |
 //! | `DB_CONNECT_TIMEOUT_MS` | ms | 1000 | one connect: TCP, TLS, sign-in |
 //! | `DB_PING_TIMEOUT_MS` | ms | 300 | the ping after long idleness |
 //! | `DB_ATTEMPT_TIMEOUT_MS` | ms | 4500 | one sending of the work |
@@ -43,6 +44,8 @@ use crate::retry::Policy;
 pub struct Config {
     /// Where the database is and how to sign in.
     pub database: Database,
+    /// The name of the RDS Proxy between; none where functions connect to the database itself.
+    pub proxy_name: Option<String>,
     /// Bounds of single steps.
     pub timeouts: Timeouts,
     /// How work is repeated.
@@ -119,6 +122,7 @@ impl Config {
         }
         Ok(Self {
             database,
+            proxy_name: proxy_name(&variables)?,
             timeouts,
             retry,
             max_idle: variables.milliseconds("DB_MAX_IDLE_MS", 10_000, 0..=86_400_000)?,
@@ -129,6 +133,16 @@ impl Config {
             warm_in_init: variables.one_of("DB_WARM_IN_INIT", &[("false", false), ("true", true)])?.unwrap_or(true),
         })
     }
+}
+
+/// A name as the API of RDS demands it (CreateDBProxy): letters, digits and hyphens, a letter first.
+fn proxy_name(variables: &Variables<'_>) -> Result<Option<String>, ConfigError> {
+    let Some(name) = variables.text("DB_PROXY_NAME")? else { return Ok(None) };
+    let begins_well = name.starts_with(|c: char| c.is_ascii_alphabetic());
+    if !begins_well || name.len() > 63 || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        return Err(ConfigError::new("DB_PROXY_NAME", "must be 1 to 63 letters, digits and hyphens, a letter first"));
+    }
+    Ok(Some(name))
 }
 
 #[cfg(test)]

@@ -169,3 +169,12 @@ fn a_bad_value_is_refused_by_the_name_of_its_variable() {
         assert!(!error.to_string().contains("s/cret") && !error.to_string().contains("s%2Fcret"), "{case} shows a secret: {error}");
     }
 }
+
+#[test]
+fn a_proxy_has_a_name_as_rds_allows_it_or_none() {
+    assert_eq!(config(&[URL, ("DB_PROXY_NAME", "")]).unwrap().proxy_name, None);
+    assert_eq!(config(&[URL, ("DB_PROXY_NAME", "thaw-1")]).unwrap().proxy_name.as_deref(), Some("thaw-1"));
+    for wrong in ["1thaw", "thaw_1", "thaw.proxy-x.eu-west-1.rds.amazonaws.com", &"x".repeat(64)] {
+        assert_eq!(config(&[URL, ("DB_PROXY_NAME", wrong)]).unwrap_err().variable(), "DB_PROXY_NAME", "{wrong}");
+    }
+}

@@ -70,15 +70,17 @@ where
     H: Fn(Invocation) -> F,
     F: Future<Output = Result<Vec<u8>, ErrorDocument>>,
 {
-    loop {
+    for earlier in 0.. {
         let invocation = tokio::select! {
             biased;
             _ = stop.changed() => return Ok(()),
             invocation = api.next() => invocation?,
         };
+        let invocation = Invocation { earlier, ..invocation };
         let span = tracing::info_span!("invocation", request_id = invocation.id.request_id);
         serve(&api, &handler, invocation).instrument(span).await?;
     }
+    Ok(())
 }
 
 /// One invocation, from its event to its answer. An answer that Lambda does not take is this invocation's loss alone.
@@ -107,5 +109,5 @@ where
 
 /// What callers learn of a panic; the log has its words.
 fn panicked() -> ErrorDocument {
-    ErrorDocument { kind: "Function.Panicked", message: "the handler panicked; the log says where, under this request id".into() }
+    ErrorDocument::new("Function.Panicked", "the handler panicked; the log says where, under this request id")
 }

@@ -39,9 +39,11 @@ pub(super) struct RuntimeApi {
 }
 
 /// One invocation to run.
-pub(super) struct Invocation {
+pub struct Invocation {
     /// What its answer goes to.
     pub(super) id: InvocationId,
+    /// How many this worker had before.
+    pub(super) earlier: u64,
     /// When Lambda kills it, in milliseconds since the Unix epoch. Zero, which is past and so counts as unknown, where the header is
     /// missing or not a number.
     pub(super) deadline_ms: u64,
@@ -59,13 +61,22 @@ pub(super) struct InvocationId {
 
 /// The answer to an invocation that failed. Lambda shows it to the caller of its Invoke API; API Gateway's clients get a 500 instead.
 #[derive(Debug, Serialize)]
-pub(super) struct ErrorDocument {
+pub struct ErrorDocument {
     /// A stable name, for alarms.
     #[serde(rename = "errorType")]
-    pub(super) kind: &'static str,
+    kind: &'static str,
     /// A sentence.
     #[serde(rename = "errorMessage")]
-    pub(super) message: String,
+    message: String,
+}
+
+impl ErrorDocument {
+    /// `kind` is a stable name of the form `Function.Reason`; `message` goes to the caller, so it holds neither secrets nor text from the
+    /// database.
+    #[must_use]
+    pub fn new(kind: &'static str, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
 }
 
 /// An internal extension that was registered.
@@ -247,12 +258,30 @@ impl RuntimeApi {
 }
 
 impl Invocation {
+    /// What was sent to the function: JSON, of whatever shape.
+    #[must_use]
+    pub fn event(&self) -> &[u8] {
+        &self.event
+    }
+
+    /// Lambda's id of this invocation.
+    #[must_use]
+    pub fn request_id(&self) -> &str {
+        &self.id.request_id
+    }
+
+    /// How many invocations this worker of the sandbox had before. A sandbox that takes one at a time may have been frozen before each.
+    #[must_use]
+    pub fn earlier(&self) -> u64 {
+        self.earlier
+    }
+
     fn read(call: &'static str, headers: &HeaderMap, event: Bytes) -> Result<Self, RuntimeApiError> {
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let request_id =
             text(REQUEST_ID).filter(|id| !id.is_empty()).ok_or(RuntimeApiError::Malformed { call, what: "lambda-runtime-aws-request-id" })?;
         let deadline_ms = text(DEADLINE_MS).and_then(|value| value.parse().ok()).unwrap_or_default();
         let id = InvocationId { request_id: request_id.to_owned(), echo: headers.get(INVOCATION_ID).cloned() };
-        Ok(Self { id, deadline_ms, event })
+        Ok(Self { id, earlier: 0, deadline_ms, event })
     }
 }

@@ -66,7 +66,7 @@ async fn operate(
     let (began, connected_before, renewals_before) = (now(), connected(), renewals());
     let (was_open, rotated_until) = (sandbox.protection().breaker.is_open(), work.world.rotated_until());
     let refused = sandbox.protection().breaker.clone().admit(sandbox.connector.wall_clock()) == Admission::Refused;
-    let result = sandbox.run(Deadline::after(budget, began), work, random).await;
+    let result = sandbox.run(Deadline::after(budget, began), work, random, &Tally::default()).await;
     let (took, sent) = (now() - began, work.sent.load(Ordering::SeqCst));
     let without_database = work.without_database.load(Ordering::SeqCst);
     let executed = sent - work.refused.load(Ordering::SeqCst) - without_database;
