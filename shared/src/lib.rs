@@ -11,7 +11,7 @@
 //!
 //! # Layers, arrows downwards only
 //! ```text
-//! lambda (serve)   http   identity   key   idempotency   page   refusal         what a function touches
+//! lambda (serve)   http   identity   key   idempotency   page   refusal   metrics   what a function touches
 //! db -> engine -> cache, connect -> token, pooler       the connection
 //! retry  recovery  breaker  allowance  tally  deadline  config  error   pure: no I/O, clock and random source are passed in (config reads the environment, once)
 //! ```
@@ -22,6 +22,7 @@ pub mod idempotency;
 pub mod identity;
 pub mod key;
 pub mod lambda;
+pub mod metrics;
 pub mod page;
 pub mod refusal;
 

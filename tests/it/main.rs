@@ -15,6 +15,7 @@ mod demoted_writer;
 mod dev;
 mod exactly_once;
 mod freeze;
+mod health;
 mod hostile_bodies;
 mod hostile_requests;
 mod identity;

@@ -76,33 +76,6 @@ async fn only_a_valid_token_of_the_right_issuer_reaches_a_function() {
 }
 
 #[tokio::test]
-async fn health_needs_no_token() {
-    let database = Database::fresh().await;
-    let api = Api::over(&database).await;
-    let answer = api.get("/api/debug/db-health").await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-    assert_eq!(answer.header("content-type"), "application/health+json");
-    let health = answer.json();
-    let check = &health["checks"]["database:roundTripTime"][0];
-    assert_eq!((&health["status"], &check["status"], &check["readOnly"]), (&json!("pass"), &json!("pass"), &json!(false)), "{health}");
-    assert!(check["observedValue"].as_f64().unwrap() > 0.0 && check["observedUnit"] == "ms", "{health}");
-    assert!(check["serverVersion"].as_str().unwrap().starts_with(|first: char| first.is_ascii_digit()), "{health}");
-    api.stop().await;
-}
-
-#[tokio::test]
-async fn health_does_not_take_a_dead_connection_for_a_dead_database() {
-    let database = Database::fresh().await;
-    let api = Api::over(&database).await;
-    for _ in 0..3 {
-        assert_eq!(api.get("/api/debug/db-health").await.status, 200);
-        api.frozen("health").await;
-        database.terminate_app_sessions().await;
-    }
-    api.stop().await;
-}
-
-#[tokio::test]
 async fn routes_and_authorizers_are_the_templates() {
     let database = Database::seeded().await;
     let committed = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");

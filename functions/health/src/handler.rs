@@ -1,76 +1,83 @@
-//! `GET /api/debug/db-health`: whether this sandbox reaches the database, by the connection that the routes use.
-//!
-//! The body is `application/health+json` (draft-inadarei-api-health-check-06). It names no host and no user, and holds no error text.
+//! `GET /api/debug/db-health`, the schedule, and whoever may invoke the function: all get the same report.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
-use http::{HeaderValue, Method, StatusCode, header};
-use serde::Serialize;
+use http::Method;
+use shared::lambda::{self, ErrorDocument, Invocation, Outcome};
+use shared::refusal::FORBIDDEN;
 use shared::{Db, Error, Request, Response};
-use time::OffsetDateTime;
 
-use crate::query::{RoundTrip, ServerState};
+use crate::basic::{self, Schema};
+use crate::recent::Recent;
+use crate::report::Report;
+use crate::trigger::{Depth, Trigger};
+use crate::{deep, metrics};
 
-/// One attempt, no recovery: health tells what is, within a second even when the database is silent.
-const PROBE_TIMEOUT: Duration = Duration::from_millis(800);
-
-#[derive(Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Status {
-    Pass,
-    Fail,
+/// What this sandbox knows already.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    schema: Schema,
+    recent: Recent<Report>,
 }
 
-#[derive(Serialize)]
-struct Health {
-    status: Status,
-    checks: Checks,
-}
-
-#[derive(Serialize)]
-struct Checks {
-    #[serde(rename = "database:roundTripTime")]
-    round_trip: [RoundTripCheck; 1],
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct RoundTripCheck {
-    component_type: &'static str,
-    status: Status,
-    /// Connecting, where there was no connection, and the query.
-    observed_value: f64,
-    observed_unit: &'static str,
-    #[serde(with = "time::serde::rfc3339")]
-    time: OffsetDateTime,
-    #[serde(flatten)]
-    server: Option<ServerState>,
-}
-
-pub(crate) async fn handle(request: Request, db: Db) -> Result<Response, Error> {
-    request.allow(&[Method::GET])?;
-    let began = Instant::now();
-    let probe = db.probe(PROBE_TIMEOUT, &RoundTrip).await;
-    let observed_value = (began.elapsed().as_secs_f64() * 1e6).round() / 1e3;
-    let (status, server) = match probe {
-        Ok(probed) => (StatusCode::OK, Some(probed.output)),
-        Err(error) => {
-            tracing::error!(sqlstate = error.sqlstate(), duration_ms = observed_value, "the database did not answer the probe: {}", error.chain());
-            (StatusCode::SERVICE_UNAVAILABLE, None)
+impl Health {
+    async fn report(&self, depth: Depth, db: &Db, thaws: u64) -> Report {
+        let mut checks = basic::check(db, &self.schema, thaws).await;
+        if depth == Depth::Deep {
+            checks.extend(deep::check(db).await);
         }
+        Report::of(checks)
+    }
+
+    /// The last report where it is young enough: a crowd of callers must not become one of the database.
+    async fn recent_report(&self, db: &Db, thaws: u64) -> Report {
+        if let Some(report) = self.recent.get(SystemTime::now(), Instant::now()) {
+            return report;
+        }
+        let report = self.report(Depth::Basic, db, thaws).await;
+        self.recent.set(SystemTime::now(), Instant::now(), report.clone());
+        report
+    }
+
+    async fn respond(&self, request: Request, db: Db, thaws: u64) -> Result<Response, Error> {
+        request.allow(&[Method::GET])?;
+        Ok(match depth(&request)? {
+            Depth::Basic => self.recent_report(&db, thaws).await.response(),
+            Depth::Deep => self.report(Depth::Deep, &db, thaws).await.response(),
+        })
+    }
+}
+
+/// The deep check is for operators, on a path of its own, whose requests the API lets in by their signature. The public one refuses it.
+fn depth(request: &Request) -> Result<Depth, Error> {
+    let by_query = match request.query("deep")?.as_deref() {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => return Err(Error::malformed("deep: must be true or false")),
     };
-    let verdict = || if server.is_some() { Status::Pass } else { Status::Fail };
-    let (overall, component) = (verdict(), verdict());
-    let check = RoundTripCheck {
-        component_type: "datastore",
-        status: component,
-        observed_value,
-        observed_unit: "ms",
-        time: OffsetDateTime::now_utc(),
-        server,
-    };
-    let health = Health { status: overall, checks: Checks { round_trip: [check] } };
-    Ok(Response::json(status, &health)
-        .with_header(header::CONTENT_TYPE, HeaderValue::from_static("application/health+json"))
-        .with_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+    match by_query || request.path().ends_with("/deep") {
+        false => Ok(Depth::Basic),
+        true if request.operator().is_ok() => Ok(Depth::Deep),
+        true => Err(FORBIDDEN.because("The deep check is not public: send a signed request (SigV4) to /api/debug/db-health/deep.").into()),
+    }
+}
+
+/// Tells the events apart. A database that fails is no failure of the invocation: Lambda would invoke it again, and again.
+pub(crate) async fn handle(health: Arc<Health>, invocation: Invocation, db: Db) -> Outcome {
+    // Lambda Managed Instances, which take several invocations at once, are never frozen.
+    let thaws = if db.config().concurrency == 1 { invocation.earlier() } else { 0 };
+    match Trigger::of(invocation.event()) {
+        Ok(Trigger::Http) => lambda::answer_request(invocation, db, |request, db| health.respond(request, db, thaws)).await,
+        Ok(Trigger::Direct(depth)) => lambda::answer(&health.report(depth, &db, thaws).await),
+        Ok(Trigger::Schedule) => {
+            let report = health.report(Depth::Deep, &db, thaws).await;
+            metrics::emit(&report, invocation.request_id());
+            lambda::answer(&report)
+        }
+        Err(expected) => {
+            tracing::error!("{expected}");
+            Err(ErrorDocument::new("Health.UnknownEvent", expected))
+        }
+    }
 }

@@ -18,6 +18,7 @@ const MODELS: &str = "/api/models/user-models";
 const MODEL: &str = "/api/models/user-models/{id}";
 const PURCHASES: &str = "/api/user/purchased-models";
 const HEALTH: &str = "/api/debug/db-health";
+const DEEP_HEALTH: &str = "/api/debug/db-health/deep";
 
 fn routes() -> Vec<Route> {
     let parameters = ["JwtIssuer", "JwtAudience", "DbHost"].map(|name| (name.to_owned(), "http://127.0.0.1".to_owned()));
@@ -33,12 +34,20 @@ fn every_route_of_the_template_is_an_operation_and_the_other_way_round() {
         .iter()
         .map(|operation| {
             let security = operation.value.get("security").unwrap_or(document.at("/security"));
-            let open = *security == json!([]);
-            assert!(open || *security == json!([{ "jwt": [] }]), "{security}");
-            (operation.method.clone(), operation.path.to_owned(), open)
+            (operation.method.clone(), operation.path.to_owned(), security.clone().to_string())
         })
         .collect();
-    let in_template: BTreeSet<_> = routes().into_iter().map(|route| (route.method, route.path, route.authorization == Authorization::Open)).collect();
+    let in_template: BTreeSet<_> = routes()
+        .into_iter()
+        .map(|route| {
+            let security = match route.authorization {
+                Authorization::Open => json!([]),
+                Authorization::Jwt(_) => json!([{ "jwt": [] }]),
+                Authorization::Iam => json!([{ "sigv4": [] }]),
+            };
+            (route.method, route.path, security.to_string())
+        })
+        .collect();
     assert_eq!(in_document, in_template);
     let ids: BTreeSet<_> = document.operations().iter().map(|operation| operation.value["operationId"].as_str().unwrap().to_owned()).collect();
     assert_eq!(ids.len(), in_template.len(), "an operationId stands twice");
@@ -111,6 +120,7 @@ fn what_an_operation_takes_says_which_problems_it_has() {
             ("database-unavailable", true),
             ("unauthenticated", personal),
             ("statement-timeout", personal),
+            ("forbidden", !personal),
             ("key-in-flight", keyed),
             ("key-reused", keyed),
             ("precondition-failed", conditional),
@@ -127,9 +137,9 @@ fn what_an_operation_takes_says_which_problems_it_has() {
 fn every_operation_has_what_api_gateway_answers_itself() {
     let document = Document::read();
     for operation in document.operations() {
-        let open = operation.value.get("security").is_some();
+        let (by_token, by_signature) = (operation.value.get("security").is_none(), operation.value["security"] == json!([{ "sigv4": [] }]));
         let has_variable = operation.path.contains('{');
-        let expected = [(400, true), (401, !open), (404, has_variable), (413, true), (431, true), (500, true), (503, true)];
+        let expected = [(400, true), (401, by_token), (403, by_signature), (404, has_variable), (413, true), (431, true), (500, true), (503, true)];
         for (status, _) in expected.into_iter().filter(|(_, expected)| *expected) {
             let response = document.resolved(&operation.value["responses"][status.to_string()]);
             let schema = &response["content"]["application/json"]["schema"];
@@ -212,6 +222,9 @@ async fn what_each_operation_answers_is_in_the_document() {
         (204, "DELETE", MODEL, as_seller("DELETE", &item).header("if-match", "*").header("idempotency-key", "k9")),
         (404, "DELETE", MODEL, as_seller("DELETE", &item).header("if-match", "*")),
         (200, "GET", HEALTH, api.request("GET", HEALTH)),
+        (400, "GET", HEALTH, api.request("GET", &format!("{HEALTH}?deep=yes"))),
+        (403, "GET", HEALTH, api.request("GET", &format!("{HEALTH}?deep=true"))),
+        (403, "GET", DEEP_HEALTH, api.request("GET", DEEP_HEALTH)),
     ];
     for (status, method, path, request) in cases {
         let answer = api.send(request).await;
