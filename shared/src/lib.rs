@@ -32,6 +32,8 @@ pub mod db;
 mod engine;
 mod pooler;
 pub mod probe;
+#[cfg(feature = "proxy-targets")]
+pub mod proxy_targets;
 pub mod token;
 
 mod allowance;

@@ -24,6 +24,7 @@ pub(crate) fn config(database: Database) -> Config {
     Config {
         database,
         proxy_name: None,
+        proxy_api: None,
         timeouts: Timeouts { connect: ms(1_000), ping: ms(10_000), attempt: ms(4_500) },
         retry: Policy { max_resends: 3, base_delay: ms(50), max_delay: ms(1_000), reconnect_floor: ms(20) },
         max_idle: ms(600_000),

@@ -36,6 +36,7 @@ mod proxy_exchange;
 mod proxy_fidelity;
 mod proxy_hostile;
 mod proxy_sharing;
+mod proxy_targets;
 mod proxy_wire;
 mod repository;
 mod representations;

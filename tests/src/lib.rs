@@ -26,6 +26,7 @@ mod fault_proxy;
 mod figures;
 mod functions;
 pub mod ledger;
+pub mod moto;
 pub mod pgbouncer;
 mod process;
 pub mod raw_client;

@@ -6,6 +6,7 @@ use shared::Db;
 use crate::basic::PROBE_TIMEOUT;
 use crate::query::{Server, ServerLoad};
 use crate::report::{Check, Status};
+use crate::targets::Targets;
 
 /// From this share of the server's connections on, one more burst finds none.
 const CONNECTIONS_WARN: f64 = 0.8;
@@ -17,7 +18,13 @@ const TRANSACTION_WARN_S: f64 = 10.0;
 const REPLAY_DELAY_WARN_S: f64 = 10.0;
 
 /// Looks, within [`PROBE_TIMEOUT`].
-pub(crate) async fn check(db: &Db) -> Vec<(&'static str, Check)> {
+pub(crate) async fn check(db: &Db, targets: &Targets) -> Vec<(&'static str, Check)> {
+    let (mut checks, targets) = tokio::join!(server(db), targets.check(db));
+    checks.extend(targets.map(|check| ("proxy:targets", check)));
+    checks
+}
+
+async fn server(db: &Db) -> Vec<(&'static str, Check)> {
     match db.probe(PROBE_TIMEOUT, &Server).await {
         Ok(probed) => of_load(&probed.output).into(),
         Err(error) => {

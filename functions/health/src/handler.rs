@@ -11,6 +11,7 @@ use shared::{Db, Error, Request, Response};
 use crate::basic::{self, Schema};
 use crate::recent::Recent;
 use crate::report::Report;
+use crate::targets::Targets;
 use crate::trigger::{Depth, Trigger};
 use crate::{deep, metrics};
 
@@ -19,13 +20,14 @@ use crate::{deep, metrics};
 pub(crate) struct Health {
     schema: Schema,
     recent: Recent<Report>,
+    targets: Targets,
 }
 
 impl Health {
     async fn report(&self, depth: Depth, db: &Db, thaws: u64) -> Report {
         let mut checks = basic::check(db, &self.schema, thaws).await;
         if depth == Depth::Deep {
-            checks.extend(deep::check(db).await);
+            checks.extend(deep::check(db, &self.targets).await);
         }
         Report::of(checks)
     }

@@ -7,6 +7,7 @@ mod metrics;
 mod query;
 mod recent;
 mod report;
+mod targets;
 mod trigger;
 
 fn main() -> std::process::ExitCode {

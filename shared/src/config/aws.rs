@@ -1,4 +1,4 @@
-//! What a token is signed with: variables that Lambda itself sets in every sandbox.
+//! What tokens and calls of AWS's APIs are signed with: variables that Lambda itself sets in every sandbox.
 
 use secrecy::SecretString;
 
@@ -7,11 +7,11 @@ use super::variables::{ConfigError, Variables};
 /// The credentials of the function's IAM role, and the region of the database.
 #[derive(Debug, Clone)]
 pub struct Aws {
-    /// The region that tokens are signed for.
+    /// The region that is signed for.
     pub region: String,
-    /// Says whose the credentials are; it stands in every token.
+    /// Says whose the credentials are; it stands in every signature.
     pub access_key_id: String,
-    /// What tokens are signed with.
+    /// What is signed with.
     pub secret_access_key: SecretString,
     /// Belongs to temporary credentials, which those of a role are.
     pub session_token: Option<SecretString>,
@@ -44,14 +44,17 @@ fn region(variables: &Variables<'_>) -> Result<String, ConfigError> {
     }
     Err(ConfigError::new(
         "AWS_REGION",
-        "is missing (and so is AWS_DEFAULT_REGION), and DB_AUTH is iam: set it to the database's region, as in eu-central-1",
+        "is missing (and so is AWS_DEFAULT_REGION), where DB_AUTH is iam or AWS_ENDPOINT_URL_RDS is set: set it to the database's region, as in eu-central-1",
     ))
 }
 
 fn required(variables: &Variables<'_>, name: &'static str, max_bytes: usize, allowed: fn(char) -> bool) -> Result<String, ConfigError> {
     match variables.text(name)? {
         Some(text) => checked(name, text, max_bytes, allowed),
-        None => Err(ConfigError::new(name, "is missing, and DB_AUTH is iam: Lambda sets it from the function's role; elsewhere set it yourself")),
+        None => Err(ConfigError::new(
+            name,
+            "is missing, where DB_AUTH is iam or AWS_ENDPOINT_URL_RDS is set: Lambda sets it from the function's role; elsewhere set it yourself",
+        )),
     }
 }
 

@@ -12,6 +12,7 @@
 //! | `DB_TLS` | `verify-full`, `disable` | `verify-full` | `disable` has to be said, and is refused with `iam` |
 //! | `DB_CA_FILE` | path | none | PEM certificates to trust beside the public roots |
 //! | `DB_PROXY_NAME` | | none | the RDS Proxy's name; unset where functions connect to the database itself |
+//! | `AWS_ENDPOINT_URL_RDS` | URL | none | the API of RDS, which health and monitor ask for the proxy's targets; unset: they leave them out |
 //! | `DB_CONNECT_TIMEOUT_MS` | ms | 1000 | one connect: TCP, TLS, sign-in |
 //! | `DB_PING_TIMEOUT_MS` | ms | 300 | the ping after long idleness |
 //! | `DB_ATTEMPT_TIMEOUT_MS` | ms | 4500 | one sending of the work |
@@ -28,12 +29,14 @@
 
 mod aws;
 mod database;
+mod proxy;
 mod variables;
 
 use std::time::Duration;
 
 pub use aws::Aws;
 pub use database::{Credentials, Database, Tls};
+pub use proxy::ProxyApi;
 pub use variables::ConfigError;
 use variables::Variables;
 
@@ -46,6 +49,8 @@ pub struct Config {
     pub database: Database,
     /// The name of the RDS Proxy between; none where functions connect to the database itself.
     pub proxy_name: Option<String>,
+    /// Where to ask for the proxy's targets; none where no endpoint is named.
+    pub proxy_api: Option<ProxyApi>,
     /// Bounds of single steps.
     pub timeouts: Timeouts,
     /// How work is repeated.
@@ -120,9 +125,11 @@ impl Config {
         if key_lifetime <= budget {
             return Err(ConfigError::new("IDEMPOTENCY_KEY_LIFETIME_S", "must be longer than RETRY_BUDGET_MS: a request repeats its write so long"));
         }
+        let proxy_name = proxy::name(&variables)?;
         Ok(Self {
             database,
-            proxy_name: proxy_name(&variables)?,
+            proxy_api: proxy::api(proxy_name.as_deref(), &variables)?,
+            proxy_name,
             timeouts,
             retry,
             max_idle: variables.milliseconds("DB_MAX_IDLE_MS", 10_000, 0..=86_400_000)?,
@@ -133,16 +140,6 @@ impl Config {
             warm_in_init: variables.one_of("DB_WARM_IN_INIT", &[("false", false), ("true", true)])?.unwrap_or(true),
         })
     }
-}
-
-/// A name as the API of RDS demands it (CreateDBProxy): letters, digits and hyphens, a letter first.
-fn proxy_name(variables: &Variables<'_>) -> Result<Option<String>, ConfigError> {
-    let Some(name) = variables.text("DB_PROXY_NAME")? else { return Ok(None) };
-    let begins_well = name.starts_with(|c: char| c.is_ascii_alphabetic());
-    if !begins_well || name.len() > 63 || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-        return Err(ConfigError::new("DB_PROXY_NAME", "must be 1 to 63 letters, digits and hyphens, a letter first"));
-    }
-    Ok(Some(name))
 }
 
 #[cfg(test)]

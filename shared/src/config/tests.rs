@@ -178,3 +178,21 @@ fn a_proxy_has_a_name_as_rds_allows_it_or_none() {
         assert_eq!(config(&[URL, ("DB_PROXY_NAME", wrong)]).unwrap_err().variable(), "DB_PROXY_NAME", "{wrong}");
     }
 }
+
+#[test]
+fn the_api_of_rds_is_asked_where_both_it_and_a_proxy_are_named() {
+    let endpoint = ("AWS_ENDPOINT_URL_RDS", "https://vpce-1.rds.eu-central-1.vpce.amazonaws.com");
+    let name = ("DB_PROXY_NAME", "thaw");
+    for some in [&[URL][..], &[URL, name], &[URL, endpoint]] {
+        assert!(config(some).unwrap().proxy_api.is_none(), "{some:?}");
+    }
+    let both = [&[URL, name, endpoint], &AWS[..]].concat();
+    let api = config(&both).unwrap().proxy_api.unwrap();
+    assert_eq!((api.proxy_name.as_str(), api.endpoint.as_str(), api.aws.region.as_str()), ("thaw", &*format!("{}/", endpoint.1), "eu-central-1"));
+    assert_eq!(config(&[URL, name, endpoint]).unwrap_err().variable(), "AWS_REGION", "a call has to be signed");
+    for wrong in ["rds", "http://rds.internal", "ftp://127.0.0.1", "https://"] {
+        let variables = [&[URL, name, ("AWS_ENDPOINT_URL_RDS", wrong)], &AWS[..]].concat();
+        assert_eq!(config(&variables).unwrap_err().variable(), "AWS_ENDPOINT_URL_RDS", "{wrong}");
+    }
+    assert!(config(&[&[URL, name, ("AWS_ENDPOINT_URL_RDS", "http://127.0.0.1:5000")], &AWS[..]].concat()).unwrap().proxy_api.is_some());
+}
