@@ -2,7 +2,7 @@
 //!
 //! | module | stands for |
 //! |---|---|
-//! | [`gateway`] | API Gateway's HTTP API: routes, JWT authorizer, payload format 2.0 |
+//! | [`gateway`] | API Gateway's HTTP API: routes, JWT and IAM authorizers, payload format 2.0 |
 //! | [`issuer`] | the identity provider whose tokens the authorizer checks |
 //! | [`cloud`], [`sandbox`] | Lambda: sandboxes that freeze, Runtime API, Extensions API |
 //! | [`template`] | `template.yaml`, the only place where a route is written |
@@ -11,7 +11,7 @@
 //! | [`pins`] | which statements would pin a session there |
 //! | [`forward`] | the same, of a program that connects to a database of its own |
 //! | [`postgres`] | a server, found or fetched |
-//! | [`proxy`] | RDS Proxy: IAM tokens |
+//! | [`sigv4`] | credentials that only this machine knows, and signatures made with them |
 //! | [`database`], [`migrate`], [`seed`] | databases, their schema, their demonstration data |
 //! | [`build`] | the functions' binaries |
 //! | [`guard`] | nothing outlives its owner |
@@ -40,6 +40,7 @@ pub mod running;
 pub mod sandbox;
 mod scram;
 pub mod seed;
+pub mod sigv4;
 pub mod stack;
 pub mod template;
 pub mod wire;

@@ -2,16 +2,20 @@
 
 use std::fs::{File, TryLockError};
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
+
+use crate::sigv4::LocalCredentials;
 
 const LOOKS: u32 = 10;
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
-/// Where things run.
+/// Where things run. Holds no secret: it is printed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Running {
     /// The process of `cargo dev`.
@@ -24,6 +28,23 @@ pub struct Running {
     pub database_url: String,
     /// The data directory of a cluster that `cargo dev` runs itself.
     pub data_directory: Option<PathBuf>,
+}
+
+/// What is written down.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    #[serde(flatten)]
+    running: Running,
+    /// A `cargo dev` from before there were any tells of none.
+    operator: Option<Operator>,
+}
+
+/// The operator's credentials in the record.
+#[derive(Serialize, Deserialize)]
+struct Operator {
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: Option<String>,
 }
 
 /// The right to run `cargo dev` on a checkout: only one at a time, because it owns the cluster there. The system takes it back when the
@@ -61,22 +82,27 @@ impl Claim {
                 Ok(Self { _lock: lock, record })
             }
             Err(TryLockError::WouldBlock) => match read(state)? {
-                Some(running) => bail!("cargo dev runs here already, at {} (pid {}): stop that one first", running.api_url, running.pid),
+                Some(Record { running, .. }) => {
+                    bail!("cargo dev runs here already, at {} (pid {}): stop that one first", running.api_url, running.pid)
+                }
                 None => bail!("cargo dev is starting or stopping here already: wait a moment"),
             },
             Err(TryLockError::Error(error)) => Err(error).with_context(failed),
         }
     }
 
-    /// Publishes where things run, readable by this user only. It is withdrawn when the claim is dropped.
+    /// Publishes where things run, and what requests to the API are signed with, readable by this user only. It is withdrawn when the claim is
+    /// dropped.
     ///
     /// # Errors
     /// The record cannot be written.
-    pub fn publish(&self, running: &Running) -> Result<()> {
+    pub fn publish(&self, running: &Running, operator: &LocalCredentials) -> Result<()> {
         let failed = || format!("cannot write {}", self.record.display());
         let folder = self.record.parent().with_context(failed)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
-        file.write_all(&serde_json::to_vec_pretty(running)?).with_context(failed)?;
+        let only_this_user = std::fs::Permissions::from_mode(0o600);
+        let mut file = tempfile::Builder::new().permissions(only_this_user).tempfile_in(folder).with_context(failed)?;
+        let record = Record { running: running.clone(), operator: Some(operator.into()) };
+        file.write_all(&serde_json::to_vec_pretty(&record)?).with_context(failed)?;
         file.persist(&self.record).with_context(failed)?;
         Ok(())
     }
@@ -100,7 +126,27 @@ fn record(state: &Path) -> PathBuf {
     state.join("running.json")
 }
 
-fn read(state: &Path) -> Result<Option<Running>> {
+impl From<&LocalCredentials> for Operator {
+    fn from(credentials: &LocalCredentials) -> Self {
+        Self {
+            access_key_id: credentials.access_key_id.clone(),
+            secret_access_key: credentials.secret_access_key.expose_secret().to_owned(),
+            session_token: credentials.session_token.as_ref().map(|token| token.expose_secret().to_owned()),
+        }
+    }
+}
+
+impl From<Operator> for LocalCredentials {
+    fn from(operator: Operator) -> Self {
+        Self {
+            access_key_id: operator.access_key_id,
+            secret_access_key: operator.secret_access_key.into(),
+            session_token: operator.session_token.map(Into::into),
+        }
+    }
+}
+
+fn read(state: &Path) -> Result<Option<Record>> {
     let path = record(state);
     match std::fs::read(&path) {
         Ok(text) => Ok(Some(serde_json::from_slice(&text).with_context(|| format!("{} is damaged: remove it", path.display()))?)),
@@ -114,11 +160,25 @@ fn read(state: &Path) -> Result<Option<Running>> {
 /// # Errors
 /// The state directory cannot be read, or `cargo dev` is just starting or stopping.
 pub fn find(state: &Path) -> Result<Option<Running>> {
+    Ok(find_record(state)?.map(|record| record.running))
+}
+
+/// As [`find`], with the credentials that its API knows the operator by.
+///
+/// # Errors
+/// As [`find`]; what runs is older than these credentials.
+pub fn find_with_operator(state: &Path) -> Result<Option<(Running, LocalCredentials)>> {
+    let Some(Record { running, operator }) = find_record(state)? else { return Ok(None) };
+    let operator = operator.context("the cargo dev that runs here is an older one, which takes no signed requests: start it anew")?;
+    Ok(Some((running, operator.into())))
+}
+
+fn find_record(state: &Path) -> Result<Option<Record>> {
     let Ok(lock) = File::open(state.join("dev.lock")) else { return Ok(None) };
     match lock.try_lock_shared() {
         Ok(()) => Ok(None),
         Err(TryLockError::WouldBlock) => match read(state)? {
-            Some(running) => Ok(Some(running)),
+            Some(record) => Ok(Some(record)),
             None => bail!("cargo dev is starting or stopping here: wait a moment"),
         },
         Err(TryLockError::Error(error)) => Err(error).context("cannot look whether cargo dev runs"),
@@ -140,7 +200,7 @@ mod tests {
         assert_eq!(find(folder.path()).unwrap(), None);
         let claim = Claim::take(folder.path()).unwrap();
         assert!(Claim::take(folder.path()).unwrap_err().to_string().contains("starting"));
-        claim.publish(&running()).unwrap();
+        claim.publish(&running(), &LocalCredentials::generate().unwrap()).unwrap();
         assert_eq!(find(folder.path()).unwrap(), Some(running()));
         assert!(Claim::take(folder.path()).unwrap_err().to_string().contains("http://a (pid 7)"));
         drop(claim);
@@ -152,7 +212,7 @@ mod tests {
     fn what_a_killed_one_left_behind_counts_as_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let claim = Claim::take(folder.path()).unwrap();
-        claim.publish(&running()).unwrap();
+        claim.publish(&running(), &LocalCredentials::generate().unwrap()).unwrap();
         let record = std::fs::read(folder.path().join("running.json")).unwrap();
         drop(claim);
         std::fs::write(folder.path().join("running.json"), record).unwrap();
@@ -160,5 +220,32 @@ mod tests {
         let starting = Claim::take(folder.path()).unwrap();
         assert!(find(folder.path()).unwrap_err().to_string().contains("starting"), "the next one is not up yet");
         drop(starting);
+    }
+
+    #[test]
+    fn the_operators_credentials_are_for_this_user_and_are_not_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let claim = Claim::take(folder.path()).unwrap();
+        let operator = LocalCredentials::generate().unwrap();
+        // What another one left there for all to read is not written into.
+        let record = folder.path().join("running.json");
+        std::fs::write(&record, "{}").unwrap();
+        std::fs::set_permissions(&record, std::fs::Permissions::from_mode(0o644)).unwrap();
+        claim.publish(&running(), &operator).unwrap();
+        assert_eq!(std::fs::metadata(&record).unwrap().permissions().mode() & 0o777, 0o600);
+        let (found, credentials) = find_with_operator(folder.path()).unwrap().unwrap();
+        assert_eq!((&found, credentials.environment()), (&running(), operator.environment()));
+        let shown = format!("{found:?} {credentials:?} {}", serde_json::to_string(&found).unwrap());
+        let secrets = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"].map(|name| operator.environment()[name].clone());
+        assert!(secrets.iter().all(|secret| !shown.contains(secret.as_str())), "{shown}");
+    }
+
+    #[test]
+    fn a_record_without_credentials_is_of_an_older_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let _claim = Claim::take(folder.path()).unwrap();
+        std::fs::write(folder.path().join("running.json"), serde_json::to_vec(&running()).unwrap()).unwrap();
+        assert_eq!(find(folder.path()).unwrap(), Some(running()));
+        assert!(find_with_operator(folder.path()).unwrap_err().to_string().contains("start it anew"));
     }
 }

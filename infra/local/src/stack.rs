@@ -13,17 +13,21 @@ use tokio::task::JoinSet;
 
 use crate::cloud::{self, Cloud};
 use crate::control;
-use crate::gateway::{self, Gateway};
+use crate::gateway::{self, ACCOUNT_ID, Gateway, IamAuthorizer};
 use crate::guard::Guard;
 use crate::issuer::Issuer;
 use crate::proxy::{self, PinSink, Proxy, Upstream};
 use crate::sandbox::{LogSink, MAX_CONCURRENCY, Program};
+use crate::sigv4::{LocalCredentials, REGION};
 use crate::template::{Route, Template};
 
 /// The audience of the local issuer's tokens.
 pub const AUDIENCE: &str = "thaw-local";
 /// How long a token lives if nothing is said: a working day.
 pub const TOKEN_LIFETIME: Duration = Duration::from_secs(8 * 60 * 60);
+
+/// Whose session the operator's credentials are: `assumed-role/<role>/<session>`.
+const OPERATOR: (&str, &str) = ("thaw-local", "operator");
 
 /// What to run.
 pub struct Plan<'a> {
@@ -55,6 +59,8 @@ pub struct Stack {
     pub cloud: Arc<Cloud>,
     /// The issuer whose tokens the API accepts.
     pub issuer: Arc<Issuer>,
+    /// What requests to routes with `AWS_IAM` are signed with: of this start, and not the functions'. A secret.
+    pub operator: LocalCredentials,
     /// The API's routes.
     pub routes: Vec<Route>,
     /// The stand-in for RDS Proxy, where there is one.
@@ -121,7 +127,9 @@ impl Stack {
             Ok((program, function.reserved_concurrency))
         });
         let cloud = Cloud::new(programs.collect::<Result<_>>()?, &plan.settings, guard.clone(), plan.logs);
-        let settings = gateway::Settings { keys: Some(issuer.clone()), cors: template.cors.clone(), ..gateway::Settings::default() };
+        let operator = LocalCredentials::generate()?;
+        let iam = IamAuthorizer::new(ACCOUNT_ID, REGION).with(&operator, OPERATOR.0, OPERATOR.1);
+        let settings = gateway::Settings { keys: Some(issuer.clone()), iam: Some(iam), cors: template.cors.clone(), ..gateway::Settings::default() };
         let gateway = Gateway::new(template.routes.clone(), Arc::clone(&cloud), settings)?;
         let stopping = watch::Sender::new(false);
         let mut servers = JoinSet::new();
@@ -136,7 +144,7 @@ impl Stack {
                 _ = control_stopping.wait_for(|stopping| *stopping) => {}
             }
         });
-        Ok(Self { cloud, issuer, routes: template.routes, proxy, api, control, stopping, servers })
+        Ok(Self { cloud, issuer, operator, routes: template.routes, proxy, api, control, stopping, servers })
     }
 
     /// The API's URL.

@@ -16,11 +16,22 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::authorizer::Verified;
+use super::iam::Principal;
 use super::path;
 use super::route::Selected;
 
 /// Headers that belong to one connection, which API Gateway's integration does not see.
 const HOP_BY_HOP: [&str; 8] = ["connection", "expect", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
+
+/// Whom the authorizer of the route made out.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Caller {
+    /// By a token.
+    Jwt(Verified),
+    /// By a signature.
+    Iam(Principal),
+}
 
 /// What the event says about API and client, beside the request itself.
 pub(crate) struct Origin<'a> {
@@ -59,7 +70,7 @@ struct RequestContext<'a> {
     account_id: &'a str,
     api_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    authorizer: Option<Authorizer<'a>>,
+    authorizer: Option<&'a Caller>,
     domain_name: &'a str,
     domain_prefix: &'a str,
     http: Http<'a>,
@@ -68,11 +79,6 @@ struct RequestContext<'a> {
     stage: &'static str,
     time: String,
     time_epoch: i128,
-}
-
-#[derive(Serialize)]
-struct Authorizer<'a> {
-    jwt: &'a Verified,
 }
 
 #[derive(Serialize)]
@@ -94,7 +100,7 @@ pub(crate) fn build(
     body: &Bytes,
     raw_path: &str,
     selected: &Selected<'_>,
-    verified: Option<&Verified>,
+    caller: Option<&Caller>,
     origin: &Origin<'_>,
 ) -> serde_json::Result<Vec<u8>> {
     let route = selected.route;
@@ -114,7 +120,7 @@ pub(crate) fn build(
         request_context: RequestContext {
             account_id: origin.account_id,
             api_id: origin.api_id,
-            authorizer: verified.map(|jwt| Authorizer { jwt }),
+            authorizer: caller,
             domain_name,
             domain_prefix: domain_name.split('.').next().unwrap_or_default(),
             http: Http {

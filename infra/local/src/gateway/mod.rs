@@ -1,18 +1,18 @@
 //! The local API Gateway: an HTTP API with Lambda proxy integrations of payload format 2.0.
 //!
 //! Routes, authorizers and CORS are the template's. A request passes, in this order, the quota for request line and headers, CORS, the route, its
-//! authorizer, the quotas for body and event, and the function. What the gateway answers itself has the status and the
+//! authorizer (one that checks a signature has its last word once the body is there), the quotas for body and event, and the function. What the gateway answers itself has the status and the
 //! `{"message": …}` body of API Gateway; the client sees nothing of what went wrong inside. Every answer carries
 //! `apigw-requestid`, except the bare 400 and 431 of the HTTP server for a request that it could not parse.
 //!
-//! Not emulated: stages, stage variables, custom domains, throttling by rate, Lambda authorizers, and IAM signatures (see
-//! [`Gateway::new`]).
+//! Not emulated: stages, stage variables, custom domains, throttling by rate, Lambda authorizers.
 
 mod access_log;
 mod authorizer;
 mod claims;
 mod cors;
 mod event;
+mod iam;
 mod limits;
 mod path;
 mod request;
@@ -32,15 +32,21 @@ use anyhow::{Result, bail, ensure};
 use tokio::net::TcpListener;
 
 pub use self::authorizer::KeySource;
+pub use self::iam::IamAuthorizer;
 use self::route::RouteTable;
 use crate::invoke::Invoke;
 use crate::template::{Authorization, Cors, Route};
+
+/// The account that the local cloud says it is.
+pub const ACCOUNT_ID: &str = "000000000000";
 
 /// How a gateway differs from the defaults.
 #[derive(Clone)]
 pub struct Settings {
     /// The issuer whose tokens the JWT authorizers accept. Needed where a route has a JWT authorizer.
     pub keys: Option<Arc<dyn KeySource>>,
+    /// Who may call the routes that ask for a signature (`AWS_IAM`). Needed where there is one.
+    pub iam: Option<IamAuthorizer>,
     /// Which pages of other origins may call; none where nothing is configured.
     pub cors: Option<Cors>,
     /// How long a function may take before the client gets a 503; the function runs on. 30 s, the most that an HTTP API allows.
@@ -57,10 +63,11 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             keys: None,
+            iam: None,
             cors: None,
             integration_timeout: Duration::from_secs(30),
             shutdown_grace: Duration::from_secs(5),
-            account_id: "000000000000".into(),
+            account_id: ACCOUNT_ID.into(),
             api_id: "local".into(),
         }
     }
@@ -76,16 +83,20 @@ pub struct Gateway<I> {
 impl<I: Invoke> Gateway<I> {
     /// A gateway for `routes`, whose functions `invoke` runs.
     ///
-    /// A route with IAM authorization answers every request with 403: its signatures (SigV4) are not verified here, and a request that
-    /// nobody verified must not reach a function that trusts the caller's identity.
-    ///
     /// # Errors
     /// Names the route that is malformed, that is there twice, or whose authorizer trusts another issuer than the one of
-    /// [`Settings::keys`]: only the local issuer's tokens can be verified here, and to accept none silently would look like bad tokens.
+    /// [`Settings::keys`]: only the local issuer's tokens can be verified here, and to accept none silently would look like bad tokens. So
+    /// would a route that asks for a signature where [`Settings::iam`] is not there.
     pub fn new(routes: Vec<Route>, invoke: Arc<I>, settings: Settings) -> Result<Self> {
         let routes = RouteTable::new(routes)?;
         for route in routes.routes() {
             trusts_local_issuer(route, settings.keys.as_deref())?;
+            ensure!(
+                route.authorization != Authorization::Iam || settings.iam.is_some(),
+                "the route {} {} asks for a signature (AWS_IAM), but no credentials are known here; say who may sign",
+                route.method,
+                route.path
+            );
         }
         Ok(Self { routes, invoke, settings })
     }

@@ -10,8 +10,9 @@ use hyper::body::Incoming;
 use time::OffsetDateTime;
 
 use super::access_log::AccessLog;
-use super::authorizer::{self, Verified};
-use super::event::{self, Origin};
+use super::authorizer;
+use super::event::{self, Caller, Origin};
+use super::iam::{self, Claim};
 use super::limits::{self, BODY_LIMIT_BYTES, BodyError, EVENT_LIMIT_BYTES};
 use super::response::{self, HttpResponse, Refusal};
 use super::route::Selected;
@@ -23,7 +24,17 @@ use crate::template::Authorization;
 struct Admitted<'gateway> {
     selected: Selected<'gateway>,
     raw_path: String,
-    verified: Option<Verified>,
+    admission: Admission<'gateway>,
+}
+
+/// What the authorizer says of the head.
+enum Admission<'gateway> {
+    /// Whoever it is.
+    Open,
+    /// This one.
+    Known(Caller),
+    /// This one, if the body is the one that was signed.
+    Claimed(Claim<'gateway>),
 }
 
 impl<I: Invoke> Gateway<I> {
@@ -64,8 +75,13 @@ impl<I: Invoke> Gateway<I> {
             BodyError::TooLarge => Refusal::TooLarge,
             BodyError::Broken => Refusal::BadRequest,
         })?;
-        let event = event::build(head, &body, &admitted.raw_path, &admitted.selected, admitted.verified.as_ref(), origin)
-            .map_err(|_| Refusal::InternalServerError)?;
+        let caller = match admitted.admission {
+            Admission::Open => None,
+            Admission::Known(caller) => Some(caller),
+            Admission::Claimed(claim) => Some(Caller::Iam(claim.prove(&body).map_err(|reason| unsigned(head, &reason))?)),
+        };
+        let event =
+            event::build(head, &body, &admitted.raw_path, &admitted.selected, caller.as_ref(), origin).map_err(|_| Refusal::InternalServerError)?;
         if event.len() > EVENT_LIMIT_BYTES {
             return Err(Refusal::TooLarge);
         }
@@ -84,15 +100,18 @@ impl<I: Invoke> Gateway<I> {
         }
         let raw_path = path::decode(head.uri.path()).ok_or(Refusal::BadRequest)?;
         let selected = self.routes.select(head.method.as_str(), &raw_path).ok_or(Refusal::NotFound)?;
-        let verified = match &selected.route.authorization {
-            Authorization::Open => None,
-            Authorization::Iam => return Err(Refusal::Forbidden(None)),
+        let admission = match &selected.route.authorization {
+            Authorization::Open => Admission::Open,
+            Authorization::Iam => {
+                let iam = self.settings.iam.as_ref().ok_or(Refusal::InternalServerError)?;
+                Admission::Claimed(iam.examine(head, SystemTime::now()).map_err(|reason| unsigned(head, &reason))?)
+            }
             Authorization::Jwt(authorizer) => {
                 let keys = self.settings.keys.as_deref().ok_or(Refusal::InternalServerError)?;
-                Some(authorizer::verify(authorizer, keys, &head.headers, SystemTime::now())?)
+                Admission::Known(Caller::Jwt(authorizer::verify(authorizer, keys, &head.headers, SystemTime::now())?))
             }
         };
-        Ok(Admitted { selected, raw_path, verified })
+        Ok(Admitted { selected, raw_path, admission })
     }
 
     /// Runs the function in a task of its own: Lambda finishes an invocation whose caller has gone.
@@ -130,6 +149,12 @@ impl<I: Invoke> Gateway<I> {
             }
         }
     }
+}
+
+/// The client is told nothing of the reason, so the log is.
+fn unsigned(head: &Parts, reason: &iam::Refusal) -> Refusal {
+    tracing::warn!(method = %head.method, path = head.uri.path(), %reason, "a request's signature is not accepted");
+    Refusal::Forbidden(None)
 }
 
 /// Fifteen characters and an equals sign, as the ids of HTTP APIs look: the base64 of eleven bytes.

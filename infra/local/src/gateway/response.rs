@@ -21,7 +21,7 @@ pub(crate) enum Refusal {
     BadRequest,
     /// No token or a bad one, with the `www-authenticate` header.
     Unauthorized(String),
-    /// A token without the scope, with the `www-authenticate` header; any request to an IAM route.
+    /// A token without the scope, with the `www-authenticate` header; a request without the right signature.
     Forbidden(Option<String>),
     /// No such route, or none with this method.
     NotFound,

@@ -31,16 +31,14 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use certificate::Identity;
-use iam::{LocalCredentials, Verifier};
+use iam::Verifier;
 use pool::Pool;
 pub use upstream::Upstream;
 use watch::Watch;
 pub use watch::{Pin, PinSink};
 
 use crate::accept::accept;
-
-/// The region that the local cloud says it is in.
-pub const REGION: &str = "eu-central-1";
+use crate::sigv4::{LocalCredentials, REGION};
 
 /// Bounds of the stand-in.
 #[derive(Debug, Clone, Copy)]

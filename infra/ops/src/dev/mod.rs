@@ -66,7 +66,7 @@ pub(crate) async fn run(workspace: &Workspace, arguments: &Arguments) -> Result<
             return Ok(ExitCode::from(128 + u8::try_from(signal.as_raw_value()).unwrap_or_default()));
         }
     };
-    claim.publish(&up.running)?;
+    claim.publish(&up.running, &up.stack.operator)?;
     screen::summary(&up.stack, &up.running)?;
     let ended = tokio::select! {
         signal = &mut stop => {

@@ -34,6 +34,14 @@ fn authorizer_without_issuer_or_audience_is_refused_at_the_start() {
     assert!(message.contains("accepts no audience"), "{message}");
 }
 
+#[test]
+fn a_route_that_asks_for_a_signature_is_refused_where_nobody_can_give_one() {
+    let message = refusal(vec![Route { authorization: Authorization::Iam, ..open_routes().remove(0) }], settings());
+    for part in ["GET /models", "AWS_IAM", "no credentials are known"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+}
+
 #[tokio::test]
 async fn issuer_publishes_its_key_where_its_tokens_point() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

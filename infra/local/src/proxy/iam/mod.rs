@@ -1,32 +1,26 @@
 //! Sign-in by IAM token, the server's side: what RDS and RDS Proxy ask of a token, checked without a network.
 //!
 //! A token is a presigned request, `host:port/?Action=connect&DBUser=…&X-Amz-…`, that is never sent. The service recomputes its signature
-//! from the secret that belongs to the access key id; so does this module, from AWS's description of Signature Version 4 and not with the
-//! library that the functions sign with, so that each checks the other.
+//! from the secret that belongs to the access key id; so does this module, by way of [`sigv4`](crate::sigv4).
 //!
 //! Not established for the real service, and strict here: unknown parameters, parameters given twice, tokens dated ahead of the server's
-//! clock by more than [`MAX_AHEAD`], and host names in capitals under a signature for the same in lower case (accepted). Nor does a
+//! clock by more than [`CLOCK_SKEW`], and host names in capitals under a signature for the same in lower case (accepted). Nor does a
 //! stand-in know policies: whether the role may `rds-db:connect` as this user is AWS's to say.
 
-mod credentials;
-mod signature;
 mod token;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
-use secrecy::{ExposeSecret, SecretString};
-
-pub use credentials::LocalCredentials;
 pub use token::MAX_TOKEN_BYTES;
 use token::Token;
 
+use crate::sigv4::{CLOCK_SKEW, LocalCredentials};
+
+const SERVICE: &str = "rds-db";
+
 /// The longest life that a token may ask for. Amazon RDS User Guide: "Each token has a lifetime of 15 minutes."
 pub const MAX_LIFETIME: Duration = Duration::from_secs(15 * 60);
-
-/// How far ahead of this clock a token may be dated: what AWS's services grant to clocks that differ ("Troubleshoot Signature Version 4").
-pub const MAX_AHEAD: Duration = Duration::from_secs(5 * 60);
 
 /// The SQLSTATE of every refusal, invalid_password. AWS documents only the message; this code stands beside it in a published log of a
 /// function that met RDS Proxy with an expired token. A database without a proxy says 28000.
@@ -95,13 +89,7 @@ pub struct Verifier {
     hosts: BTreeSet<String>,
     port: u16,
     region: String,
-    credentials: BTreeMap<String, Known>,
-}
-
-#[derive(Debug, Clone)]
-struct Known {
-    secret_access_key: SecretString,
-    session_token: Option<SecretString>,
+    credentials: BTreeMap<String, LocalCredentials>,
 }
 
 impl Verifier {
@@ -115,8 +103,7 @@ impl Verifier {
     /// Accepts tokens that are signed with these credentials, too.
     #[must_use]
     pub fn with(mut self, credentials: &LocalCredentials) -> Self {
-        let known = Known { secret_access_key: credentials.secret_access_key.clone(), session_token: credentials.session_token.clone() };
-        self.credentials.insert(credentials.access_key_id.clone(), known);
+        self.credentials.insert(credentials.access_key_id.clone(), credentials.clone());
         self
     }
 
@@ -135,7 +122,7 @@ impl Verifier {
         if token.user != user {
             return Err(Refusal::User(token.user));
         }
-        if token.scope.service != signature::SERVICE {
+        if token.scope.service != SERVICE {
             return Err(Refusal::Service(token.scope.service));
         }
         if token.scope.region != self.region {
@@ -143,26 +130,18 @@ impl Verifier {
         }
         in_time(&token, now)?;
         let known = self.credentials.get(&token.scope.access_key_id).ok_or(Refusal::AccessKey)?;
-        if !same_secret(token.session_token.as_ref(), known.session_token.as_ref()) {
+        if !known.have_session_token(token.session_token()) {
             return Err(Refusal::SessionToken);
         }
-        if signature::is_right(&token, known.secret_access_key.expose_secret()) { Ok(()) } else { Err(Refusal::Signature) }
+        if token.is_signed_by(&known.secret_access_key) { Ok(()) } else { Err(Refusal::Signature) }
     }
 }
 
 fn in_time(token: &Token, now: SystemTime) -> Result<(), Refusal> {
     match now.duration_since(token.signed_at) {
         Ok(age) if age >= token.lifetime => Err(Refusal::Expired(age - token.lifetime)),
-        Err(ahead) if ahead.duration() > MAX_AHEAD => Err(Refusal::Future(ahead.duration())),
+        Err(ahead) if ahead.duration() > CLOCK_SKEW => Err(Refusal::Future(ahead.duration())),
         _ => Ok(()),
-    }
-}
-
-fn same_secret(one: Option<&SecretString>, other: Option<&SecretString>) -> bool {
-    match (one, other) {
-        (None, None) => true,
-        (Some(one), Some(other)) => verify_slices_are_equal(one.expose_secret().as_bytes(), other.expose_secret().as_bytes()).is_ok(),
-        _ => false,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -37,6 +38,15 @@ impl LocalCredentials {
             secret_access_key: STANDARD.encode(random::<30>()?).into(),
             session_token: Some(STANDARD.encode(random::<SESSION_TOKEN_BYTES>()?).into()),
         })
+    }
+
+    /// Whether this is their session token, or none where they have none. Takes as long for a wrong one as for the right one.
+    pub(crate) fn have_session_token(&self, token: Option<&str>) -> bool {
+        match (&self.session_token, token) {
+            (None, None) => true,
+            (Some(own), Some(token)) => verify_slices_are_equal(own.expose_secret().as_bytes(), token.as_bytes()).is_ok(),
+            _ => false,
+        }
     }
 
     /// The variables in which Lambda gives credentials to a function. Secrets are among them.
