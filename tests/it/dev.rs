@@ -21,6 +21,16 @@ fn url(line: &str) -> String {
     line.strip_prefix("ready ").unwrap().to_owned()
 }
 
+/// What the record of the one `cargo dev` in this folder has for the command line alone.
+fn operator_secrets(state: &std::path::Path) -> [String; 2] {
+    let checkouts = std::fs::read_dir(state).unwrap().map(|entry| entry.unwrap().path().join("running.json"));
+    let record = checkouts.into_iter().find(|record| record.is_file()).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&record).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let record: Value = serde_json::from_slice(&std::fs::read(record).unwrap()).unwrap();
+    ["secret_access_key", "session_token"].map(|name| record["operator"][name].as_str().unwrap().to_owned())
+}
+
 async fn get(url: &str, token: &str) -> (u16, String) {
     let response = reqwest::Client::new().get(url).bearer_auth(token).send().await.unwrap();
     (response.status().as_u16(), response.text().await.unwrap())
@@ -59,6 +69,9 @@ async fn it_serves_tells_what_runs_and_leaves_nothing_behind() {
         let text = Command::run(state.path(), &["status"], &[]).await.stdout;
         assert!(text.contains(&api) && text.contains("purchased-models") && text.contains("frozen"), "{text}");
 
+        let secrets = operator_secrets(state.path());
+        assert!(secrets.iter().all(|secret| !running.to_string().contains(secret) && !text.contains(secret)), "status shows a secret");
+
         let second = Command::run(state.path(), &["dev", "--port", "0"], &[]).await;
         assert_eq!(second.code, Some(1));
         assert!(second.stderr.contains("cargo dev runs here already"), "{second:?}");
@@ -71,6 +84,7 @@ async fn it_serves_tells_what_runs_and_leaves_nothing_behind() {
         assert_eq!(ended.code, Some(0), "{signal}: {ended:?}");
         let last: Vec<&str> = ended.stdout.lines().rev().take(2).collect();
         assert_eq!(last, [format!("{signal}: stopping"), format!("ready {api}")], "ready is the last line of the start");
+        assert!(secrets.iter().all(|secret| !ended.stdout.contains(secret) && !ended.stderr.contains(secret)), "cargo dev shows a secret");
         assert!(pids.iter().all(|pid| !is_alive(*pid)), "{signal} left a process: {pids:?}");
         assert_eq!(status(state.path()).await["sandboxes"], serde_json::json!([]));
     }
@@ -105,8 +119,13 @@ async fn a_named_database_is_migrated_and_served_and_outlives_cargo_dev() {
     // It gives the functions' role a password, which belongs to the whole cluster.
     let (state, cluster) = (state(), Cluster::own().await);
     let database = cluster.database().await;
+    let mut admin = database.connect_admin().await;
+    sqlx::raw_sql("alter role thaw_app password null; alter role thaw_ops password null").execute(&mut admin).await.unwrap();
     let mut dev = Command::start(state.path(), &["dev", "--port", "0"], &[("DATABASE_URL", &database.admin_url())]).await;
     let api = url(&dev.line("ready ").await);
+    let passwords = "select count(distinct rolpassword) from pg_authid where rolname in ('thaw_app', 'thaw_ops')";
+    let passwords: i64 = sqlx::query_scalar(passwords).fetch_one(&mut admin).await.unwrap();
+    assert_eq!(passwords, 2, "both roles of the functions may sign in");
     let token = Command::run(state.path(), &["token", "user-1"], &[]).await.stdout;
     assert_eq!(get(&format!("{api}/api/user/purchased-models"), &token).await.0, 200);
     assert_eq!(status(state.path()).await["data_directory"], Value::Null);

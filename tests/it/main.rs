@@ -16,6 +16,7 @@ mod dev;
 mod exactly_once;
 mod freeze;
 mod health;
+mod function_roles;
 mod hostile_bodies;
 mod hostile_requests;
 mod identity;

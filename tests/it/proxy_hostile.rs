@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use local::address::Address;
 use local::proxy::{Proxy, Settings, Upstream};
+use local::roles::{APP_ROLE, Roles};
 use local::wire::{Frame, read_opening};
 use tests::raw_client::{RawClient, errors, query, startup_packet, token, values};
 use tests::{Api, Database, Options, eventually};
@@ -149,14 +151,15 @@ async fn a_client_that_is_cut_off_and_lingers_keeps_no_database_connection() {
 /// A database that takes everybody, and answers the query "hostile" with `answer`; `greeting` takes the place of the sign-in.
 async fn database(greeting: Option<&'static [u8]>, answer: &'static [u8]) -> (tempfile::TempDir, Proxy) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("postgres://thaw_app:secret@{}/thaw", listener.local_addr().unwrap());
+    let address = Address::parse(&format!("postgres://postgres@{}/thaw", listener.local_addr().unwrap())).unwrap();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(serve(stream, greeting, answer));
         }
     });
     let directory = tempfile::tempdir().unwrap();
-    let proxy = Proxy::start(Upstream::of_role(&url).unwrap(), Settings::default(), std::sync::Arc::new(|_| {}), directory.path()).await.unwrap();
+    let upstream = Upstream::new(&Roles::one(APP_ROLE, "secret", address)).unwrap();
+    let proxy = Proxy::start(upstream, Settings::default(), std::sync::Arc::new(|_| {}), directory.path()).await.unwrap();
     (directory, proxy)
 }
 

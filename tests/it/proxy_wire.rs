@@ -58,7 +58,10 @@ async fn without_tls_or_with_a_wrong_token_nobody_signs_in() {
 
     let right = token(api.proxy(), "thaw_app", std::time::SystemTime::now());
     let old = token(api.proxy(), "thaw_app", std::time::SystemTime::now() - std::time::Duration::from_secs(901));
-    for (user, password) in [("thaw_app", "secret".to_owned()), ("thaw_app", old), ("thaw_ops", right.clone()), ("thaw_app", format!("{right}0"))] {
+    // Both roles may sign in here, each with a token of its own.
+    let of_ops = token(api.proxy(), "thaw_ops", std::time::SystemTime::now());
+    let wrong = [("thaw_app", "secret".to_owned()), ("thaw_app", old), ("thaw_app", of_ops), ("thaw_ops", right.clone())];
+    for (user, password) in wrong.into_iter().chain([("thaw_app", format!("{right}0"))]) {
         let mut client = RawClient::encrypted(api.proxy()).await;
         client.send_bytes(&startup_packet(0, &[("user", user), ("database", "thaw")])).await;
         assert_eq!(client.next().await.kind(), b'R');

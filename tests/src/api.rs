@@ -99,7 +99,7 @@ impl Api {
         let plan = Plan {
             template: &options.template.unwrap_or_else(|| workspace().template()),
             executables: &executables,
-            app_url: &database.app_url(),
+            roles: &database.roles(),
             proxy: options.proxy,
             cors_allowed_origins: &options.cors_allowed_origins,
             environment: options.environment,

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use local::address::Address;
 use local::connect::connect;
+use local::roles::{APP_ROLE, OPS_ROLE, Roles};
 use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
 
@@ -65,17 +67,34 @@ impl Database {
         self.server.server().admin(&self.name)
     }
 
-    /// How the functions' role connects.
+    /// How the routes' role connects to the server itself.
     #[must_use]
     pub fn app(&self) -> PgConnectOptions {
-        self.server.server().app(&self.name)
+        self.as_role(APP_ROLE)
     }
 
-    /// How a function connects: the value of `DATABASE_URL`.
+    /// As [`Database::app`], the operators' role.
+    #[must_use]
+    pub fn ops(&self) -> PgConnectOptions {
+        self.as_role(OPS_ROLE)
+    }
+
+    fn as_role(&self, role: &str) -> PgConnectOptions {
+        let url = self.server.server().roles(&self.name).url(role).unwrap();
+        Address::parse(&url).unwrap().options().unwrap()
+    }
+
+    /// How functions sign in: to the server, or to the pooler before it.
+    #[must_use]
+    pub fn roles(&self) -> Roles {
+        let roles = self.server.server().roles(&self.name);
+        self.pooler.map_or_else(|| roles.clone(), |pooler| roles.by_way_of(pooler))
+    }
+
+    /// How a route connects: the value of `DATABASE_URL`.
     #[must_use]
     pub fn app_url(&self) -> String {
-        let url = self.server.server().app_url(&self.name);
-        self.pooler.map_or_else(|| url.clone(), |pooler| url.replace(&self.server_address().to_string(), &pooler.to_string()))
+        self.roles().url(APP_ROLE).unwrap()
     }
 
     /// The address that functions connect to: the server's, or that of the pooler before it.
@@ -91,17 +110,13 @@ impl Database {
 
     /// The same database by way of a PgBouncer of the test's own.
     pub async fn behind(&self, program: &pgbouncer::Program, settings: pgbouncer::Settings) -> PgBouncer {
-        let user = self.app().get_username().to_owned();
-        PgBouncer::start(program, self.server_address(), &user, self.server.server().app_password(), settings).await
+        PgBouncer::start(program, self.server_address(), &self.roles(), settings).await
     }
 
     /// As [`Database::app_url`], by way of a proxy.
     #[must_use]
     pub fn app_url_at(&self, address: SocketAddr) -> String {
-        let server = self.address().to_string();
-        let url = self.app_url();
-        assert!(url.contains(&server), "the server is reached by its address");
-        url.replace(&server, &address.to_string())
+        self.roles().by_way_of(address).url(APP_ROLE).unwrap()
     }
 
     /// How a person names it on the command line.
@@ -115,9 +130,14 @@ impl Database {
         connect(&self.admin()).await.unwrap()
     }
 
-    /// Connects as the functions' role.
+    /// Connects as the routes' role.
     pub async fn connect_app(&self) -> PgConnection {
         connect(&self.app()).await.unwrap()
+    }
+
+    /// Connects as the operators' role.
+    pub async fn connect_ops(&self) -> PgConnection {
+        connect(&self.ops()).await.unwrap()
     }
 
     /// The server processes of the functions' sessions on this database, as Postgres sees them.

@@ -10,7 +10,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use local::postgres::account;
+use local::roles::Roles;
 use nix::sys::signal::Signal;
+use secrecy::ExposeSecret as _;
 
 use crate::server::{guard, new_directory, workspace};
 
@@ -69,8 +71,8 @@ impl Default for Settings {
 }
 
 impl PgBouncer {
-    /// Starts one before the server at `upstream`, for this user.
-    pub async fn start(program: &Program, upstream: SocketAddr, user: &str, password: &str, settings: Settings) -> Self {
+    /// Starts one before the server at `upstream`, for these roles.
+    pub async fn start(program: &Program, upstream: SocketAddr, roles: &Roles, settings: Settings) -> Self {
         let directory = new_directory();
         // Free a moment ago: the next to ask for any port gets another.
         let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -88,7 +90,8 @@ impl PgBouncer {
             directory.join("users").display(),
             settings.connections,
         );
-        std::fs::write(directory.join("users"), format!("\"{user}\" \"{password}\"\n")).unwrap();
+        let users = roles.passwords().iter().map(|(role, password)| format!("\"{role}\" \"{}\"\n", password.expose_secret()));
+        std::fs::write(directory.join("users"), users.collect::<String>()).unwrap();
         std::fs::write(directory.join("configuration"), configuration).unwrap();
         let mut command = Command::new(&program.path);
         command.arg(directory.join("configuration")).stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);

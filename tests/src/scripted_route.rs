@@ -4,6 +4,7 @@
 //! - `?do=pg_sleep&s=N`: a statement that takes so long. `?do=unsupported`: one that the server does not support.
 //! - `?do=half`: reads the first of two rows, of which the second is an error.
 //! - `?do=lock&key=N`: waits until it can have an advisory lock, by a read that may run again.
+//! - `?do=user`: answers with the role that it signed in as.
 //! - `?do=variable&name=X`: answers with a variable of its environment.
 //! - anything else: answers 200 with its process id.
 
@@ -43,6 +44,16 @@ impl Query for PgSleep {
 
     async fn run(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         sqlx::query("select pg_sleep($1)").bind(self.seconds).execute(connection).await.map(drop)
+    }
+}
+
+struct CurrentUser;
+
+impl Query for CurrentUser {
+    type Output = String;
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<String, sqlx::Error> {
+        sqlx::query_scalar("select current_user::text").fetch_one(connection).await
     }
 }
 
@@ -90,6 +101,7 @@ async fn handle(request: Request, db: Db) -> Result<Response, Error> {
         }
         "half" => json!(db.read(request.deadline(), &Half).await?),
         "unsupported" => json!(db.read(request.deadline(), &Unsupported).await?),
+        "user" => json!({ "user": db.read(request.deadline(), &CurrentUser).await? }),
         "variable" => json!({ "value": std::env::var(request.query("name")?.unwrap()).ok() }),
         _ => json!({ "pid": pid }),
     };

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use local::address::Address;
 use local::guard::Guard;
 use local::postgres::{self, Durability, Settings, account};
-use local::provision::APP_ROLE;
+use local::roles::Roles;
 use local::seed::{Size, seed};
 use local::workspace::Workspace;
 use local::{connect, database, migrate};
@@ -35,7 +35,7 @@ pub fn guard() -> Guard {
 /// A server, and the templates on it.
 pub(crate) struct Server {
     address: Address,
-    app_password: String,
+    roles: Roles,
     migrated: OnceCell<String>,
     seeded: OnceCell<String>,
     pooler: OnceCell<PgBouncer>,
@@ -43,8 +43,8 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new(address: Address) -> Self {
-        let app_password = workspace().password(APP_ROLE, &address.server()).unwrap();
-        Self { address, app_password, migrated: OnceCell::new(), seeded: OnceCell::new(), pooler: OnceCell::new() }
+        let roles = Roles::of(&workspace(), &address).unwrap();
+        Self { address, roles, migrated: OnceCell::new(), seeded: OnceCell::new(), pooler: OnceCell::new() }
     }
 
     /// The server of all tests that need none of their own: `DATABASE_URL`, else a cluster that lives as long as the test process.
@@ -67,12 +67,9 @@ impl Server {
         self.address.with_database(database).options().unwrap()
     }
 
-    pub(crate) fn app(&self, database: &str) -> PgConnectOptions {
-        self.admin(database).username(APP_ROLE).password(&self.app_password)
-    }
-
-    pub(crate) fn app_url(&self, database: &str) -> String {
-        self.address.with_database(database).url_as(APP_ROLE, &self.app_password).unwrap()
+    /// How the functions' roles sign in.
+    pub(crate) fn roles(&self, database: &str) -> Roles {
+        self.roles.with_database(database)
     }
 
     /// The pooler by which all tests go, if they do.
@@ -85,14 +82,9 @@ impl Server {
             let program = program.expect("no PgBouncer from 1.21 on: .ci/pgbouncer fetches one");
             let admin = self.admin("postgres");
             let upstream = SocketAddr::new(admin.get_host().parse().expect("a numeric address"), admin.get_port());
-            PgBouncer::start(&program, upstream, APP_ROLE, &self.app_password, pgbouncer::Settings::default()).await
+            PgBouncer::start(&program, upstream, &self.roles, pgbouncer::Settings::default()).await
         };
         Some(self.pooler.get_or_init(start).await.address())
-    }
-
-    /// What a pooler needs to know of the functions' role.
-    pub(crate) fn app_password(&self) -> &str {
-        &self.app_password
     }
 
     pub(crate) fn address(&self, database: &str) -> Address {
@@ -130,7 +122,7 @@ impl Server {
         let mut admin = self.maintenance().await;
         database::create_marked(&mut admin, &name).await.unwrap();
         migrate::migrate(&self.admin(&name)).await.unwrap();
-        database::set_password(&mut admin, APP_ROLE, &self.app_password).await.unwrap();
+        self.roles.set_passwords(&mut admin).await.unwrap();
         name
     }
 

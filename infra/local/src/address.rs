@@ -1,5 +1,6 @@
 //! The URL of a database server that a person names, and the URLs that follow from it.
 
+use std::net::SocketAddr;
 use std::str::FromStr as _;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -54,13 +55,37 @@ impl Address {
     /// The server, for people: host and port.
     #[must_use]
     pub fn server(&self) -> String {
-        format!("{}:{}", self.url.host_str().unwrap_or_default(), self.url.port().unwrap_or(5432))
+        format!("{}:{}", self.url.host_str().unwrap_or_default(), self.port())
     }
 
     /// The same server, another database.
     #[must_use]
     pub fn with_database(&self, database: &str) -> Self {
         Self { url: self.url.clone(), database: database.to_owned() }
+    }
+
+    /// The same database by way of something that stands before its server.
+    #[must_use]
+    pub fn by_way_of(&self, address: SocketAddr) -> Self {
+        let mut url = self.url.clone();
+        // A URL with a host takes any address in its place.
+        let _ = url.set_ip_host(address.ip()).and_then(|()| url.set_port(Some(address.port())));
+        Self { url, database: self.database.clone() }
+    }
+
+    /// Host name or address, IPv6 without brackets, as connected to.
+    pub(crate) fn host(&self) -> &str {
+        self.url.host_str().unwrap_or_default().trim_matches(['[', ']'])
+    }
+
+    /// TCP port.
+    pub(crate) fn port(&self) -> u16 {
+        self.url.port().unwrap_or(5432)
+    }
+
+    /// Whether the server has to prove who it is, over TLS.
+    pub(crate) fn is_verified(&self) -> bool {
+        self.url.query_pairs().any(|(name, value)| name == "sslmode" && value == "verify-full")
     }
 
     /// The URL for one role with its password: a secret.

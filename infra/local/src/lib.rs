@@ -15,7 +15,7 @@
 //! | [`database`], [`migrate`], [`seed`] | databases, their schema, their demonstration data |
 //! | [`build`] | the functions' binaries |
 //! | [`guard`] | nothing outlives its owner |
-//! | [`stack`] | all of it together; [`provision`] makes its database, [`control`] is the port beside the API |
+//! | [`stack`] | all of it together; [`provision`] makes its database, [`roles`] sign in there, [`control`] is the port beside the API |
 //! | [`workspace`], [`running`], [`address`] | the checkout, what runs of it, and the server that a person names |
 
 mod accept;
@@ -36,6 +36,7 @@ pub mod pins;
 pub mod postgres;
 pub mod provision;
 pub mod proxy;
+pub mod roles;
 pub mod running;
 pub mod sandbox;
 mod scram;

@@ -4,17 +4,15 @@ use anyhow::{Context as _, Result, ensure};
 use sqlx::PgConnection;
 
 use crate::address::Address;
+use crate::roles::Roles;
 use crate::seed::{Progress, SeedReport, Size};
 use crate::workspace::Workspace;
 use crate::{connect, database, migrate, seed};
 
-/// The role of the routes.
-pub const APP_ROLE: &str = "thaw_app";
-
 /// A database that is ready for the functions.
 pub struct Provisioned {
-    /// How the functions connect, as [`APP_ROLE`]: a secret.
-    pub app_url: String,
+    /// How the functions sign in.
+    pub roles: Roles,
     /// What migrating did.
     pub migrations: migrate::MigrationReport,
     /// What seeding did; None where there were users already.
@@ -46,7 +44,7 @@ pub async fn create(address: &Address, fresh: bool) -> Result<()> {
     database::create_marked(&mut admin, name).await
 }
 
-/// Migrates, lets the functions' role sign in, and seeds where there is no user yet.
+/// Migrates, lets the functions' roles sign in, and seeds where there is no user yet.
 ///
 /// # Errors
 /// Each step's own.
@@ -54,13 +52,13 @@ pub async fn provision(workspace: &Workspace, address: &Address, progress: &mut 
     let options = address.options()?;
     let migrations = migrate::migrate(&options).await?;
     let mut admin = connect::connect(&options).await?;
-    let password = workspace.password(APP_ROLE, &address.server())?;
-    database::set_password(&mut admin, APP_ROLE, &password).await?;
+    let roles = Roles::of(workspace, address)?;
+    roles.set_passwords(&mut admin).await?;
     let seeded = match is_empty(&mut admin).await? {
         true => Some(seed::seed(&mut admin, Size::default(), progress).await?),
         false => None,
     };
-    Ok(Provisioned { app_url: address.url_as(APP_ROLE, &password)?, migrations, seeded })
+    Ok(Provisioned { roles, migrations, seeded })
 }
 
 async fn is_empty(admin: &mut PgConnection) -> Result<bool> {

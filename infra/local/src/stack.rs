@@ -17,6 +17,7 @@ use crate::gateway::{self, ACCOUNT_ID, Gateway, IamAuthorizer};
 use crate::guard::Guard;
 use crate::issuer::Issuer;
 use crate::proxy::{self, PinSink, Proxy, Upstream};
+use crate::roles::Roles;
 use crate::sandbox::{LogSink, MAX_CONCURRENCY, Program};
 use crate::sigv4::{LocalCredentials, REGION};
 use crate::template::{Route, Template};
@@ -35,8 +36,8 @@ pub struct Plan<'a> {
     pub template: &'a Path,
     /// The functions' executables by name.
     pub executables: &'a BTreeMap<String, PathBuf>,
-    /// How the functions' role connects to the database: a secret.
-    pub app_url: &'a str,
+    /// How the functions sign in to the database.
+    pub roles: &'a Roles,
     /// The stand-in for RDS Proxy before the database; without it functions connect to the database itself.
     pub proxy: Option<proxy::Settings>,
     /// The template's `CorsAllowedOrigins`: which pages of other origins may call from a browser, separated by commas; empty for none.
@@ -79,9 +80,11 @@ pub fn functions(template: &Path) -> Result<Vec<String>> {
     Ok(read(template, "http://127.0.0.1", "")?.functions.into_iter().map(|function| function.name).collect())
 }
 
-/// What functions need beyond the template to connect to the database itself: a URL, whose sslmode takes the place of `DB_TLS`.
-fn direct_environment(app_url: &str) -> BTreeMap<String, String> {
-    [("DATABASE_URL", app_url), ("DB_AUTH", "password"), ("DB_TLS", "")].map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+/// What a function needs beyond the template to connect to the database itself: the URL of its role, whose sslmode takes the place of
+/// `DB_TLS`.
+fn direct_environment(roles: &Roles, role: &str) -> Result<BTreeMap<String, String>> {
+    let variables = [("DATABASE_URL", roles.url(role)?), ("DB_AUTH", "password".to_owned()), ("DB_TLS", String::new())];
+    Ok(variables.map(|(name, value)| (name.to_owned(), value)).into())
 }
 
 fn read(template: &Path, issuer: &str, cors_allowed_origins: &str) -> Result<Template> {
@@ -107,15 +110,23 @@ impl Stack {
         let issuer = Arc::new(Issuer::load_or_create(plan.issuer_directory, format!("http://{control}"))?);
         let template = read(plan.template, issuer.url(), plan.cors_allowed_origins)?;
         let proxy = match plan.proxy {
-            Some(settings) => Some(Arc::new(Proxy::start(Upstream::of_role(plan.app_url)?, settings, plan.pins, plan.issuer_directory).await?)),
+            Some(settings) => Some(Arc::new(Proxy::start(Upstream::new(plan.roles)?, settings, plan.pins, plan.issuer_directory).await?)),
             None => None,
         };
-        let database = proxy.as_ref().map_or_else(|| direct_environment(plan.app_url), |proxy| proxy.environment());
         let programs = template.functions.iter().map(|function| {
             let executable = plan.executables.get(&function.name).with_context(|| format!("the function {} was not built", function.name))?;
             let mut environment = function.environment.clone();
             environment.extend(function.sandbox_concurrency.map(|concurrency| (MAX_CONCURRENCY.to_owned(), concurrency.to_string())));
-            environment.extend(database.clone());
+            let role = plan.environment.get("DB_USER").or(environment.get("DB_USER")).filter(|role| !role.is_empty());
+            let database = match (&proxy, role) {
+                (Some(proxy), _) => proxy.environment(),
+                (None, Some(role)) => {
+                    direct_environment(plan.roles, role).with_context(|| format!("the function {} cannot sign in as its DB_USER", function.name))?
+                }
+                // It says itself that it has no database.
+                (None, None) => BTreeMap::new(),
+            };
+            environment.extend(database);
             environment.extend(plan.environment.clone());
             let program = Program {
                 function: function.name.clone(),

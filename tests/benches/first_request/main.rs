@@ -39,7 +39,7 @@ async fn main() -> Result<()> {
     let cluster = Cluster::with(&settings).await;
     let (database, shared) = (cluster.seeded().await, cluster.seeded().await);
     let directory = tempfile::tempdir()?;
-    let upstream = Upstream::of_role(&shared.app_url())?;
+    let upstream = Upstream::new(&shared.roles())?;
     let proxy = Proxy::start(upstream, proxy::Settings::default(), Arc::new(|_| ()), directory.path()).await?;
     up(&sandboxes, &sign_ins(&database, &certificate, &proxy)).await?;
     down(&sandboxes, &database).await

@@ -29,7 +29,7 @@ fn main() -> Result<()> {
         let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let cluster = Cluster::with(&settings).await;
         let database = cluster.seeded().await;
-        let upstream = Upstream::of_role(&database.app_url())?;
+        let upstream = Upstream::new(&database.roles())?;
         let directory = tempfile::tempdir()?;
         let (folder, address) = (directory.path().to_owned(), database.address());
         let (proxy, forwarder, counter) = stand_in

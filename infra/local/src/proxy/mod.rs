@@ -40,6 +40,9 @@ pub use watch::{Pin, PinSink};
 use crate::accept::accept;
 use crate::sigv4::{LocalCredentials, REGION};
 
+/// The name of the stand-in, as one of RDS Proxy's.
+const NAME: &str = "thaw-local";
+
 /// Bounds of the stand-in.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
@@ -145,6 +148,7 @@ impl Proxy {
             ("DB_HOST", self.address.ip().to_string()),
             ("DB_PORT", self.shared.settings.public_port.unwrap_or(self.address.port()).to_string()),
             ("DB_NAME", self.database.clone()),
+            ("DB_PROXY_NAME", NAME.to_owned()),
             ("DB_AUTH", "iam".to_owned()),
             ("DB_TLS", "verify-full".to_owned()),
             ("DB_CA_FILE", self.authority.display().to_string()),

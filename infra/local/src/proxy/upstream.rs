@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use bytes::BytesMut;
-use percent_encoding::percent_decode_str;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 use postgres_protocol::message::frontend;
 use rustls::pki_types::ServerName;
@@ -15,11 +14,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use url::Url;
 
 use super::certificate;
 use super::greetings::Greeting;
 use super::link::{Link, Transport};
+use crate::roles::Roles;
 use crate::wire::{ErrorFields, Frame, FrameError, Severity, error_response};
 
 /// A row is a message, and may be long.
@@ -96,27 +95,22 @@ impl OpenError {
 }
 
 impl Upstream {
-    /// The server and database of a URL with user and password, as [`Address::url_as`](crate::address::Address::url_as) gives it.
+    /// The server and database of these roles.
     ///
     /// # Errors
-    /// It lacks one of them, or TLS is asked for and cannot be set up.
-    pub fn of_role(url: &str) -> Result<Self> {
-        // The URL is a secret, so no error repeats it.
-        let url = Url::parse(url).context("the functions' database URL is not a URL")?;
-        let decode =
-            |text: &str| percent_decode_str(text).decode_utf8().map(std::borrow::Cow::into_owned).context("the functions' database URL is not UTF-8");
-        let password = url.password().context("the functions' database URL has no password")?;
-        let verified = url.query_pairs().any(|(name, value)| name == "sslmode" && value == "verify-full");
+    /// TLS is asked for and cannot be set up.
+    pub fn new(roles: &Roles) -> Result<Self> {
+        let address = roles.address();
         Ok(Self {
-            host: url.host_str().context("the functions' database URL names no host")?.trim_matches(['[', ']']).to_owned(),
-            port: url.port().unwrap_or(5432),
-            tls: if verified { Some(connector()?) } else { None },
-            database: decode(url.path().trim_start_matches('/'))?,
-            passwords: [(decode(url.username())?, decode(password)?.into())].into(),
+            host: address.host().to_owned(),
+            port: address.port(),
+            tls: if address.is_verified() { Some(connector()?) } else { None },
+            database: address.database().to_owned(),
+            passwords: roles.passwords().clone(),
         })
     }
 
-    /// The database that the URL named.
+    /// The database's name.
     pub(super) fn database(&self) -> &str {
         &self.database
     }

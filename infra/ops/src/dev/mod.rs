@@ -113,7 +113,7 @@ async fn start(workspace: &Workspace, arguments: &Arguments, guard: &Guard) -> R
     let plan = Plan {
         template: &workspace.template(),
         executables: &executables,
-        app_url: &provisioned.app_url,
+        roles: &provisioned.roles,
         proxy: Some(proxy::Settings::default()),
         cors_allowed_origins: CORS_ALLOWED_ORIGINS,
         environment: BTreeMap::new(),
