@@ -8,7 +8,7 @@ use tests::{Api, Database, Options};
 use tokio::net::TcpListener;
 
 /// The region that the stand-in gives to the functions.
-const REGION: &str = local::proxy::REGION;
+const REGION: &str = local::sigv4::REGION;
 
 fn options(endpoint: &str, proxy: &str) -> Options {
     Options::default().with_variable("AWS_ENDPOINT_URL_RDS", endpoint).with_variable("DB_PROXY_NAME", proxy)
