@@ -3,6 +3,8 @@
 //! A client sends the same key with every repetition of one wish and another one with the next, as the `Idempotency-Key` header of
 //! draft-ietf-httpapi-idempotency-key-header asks. Two principals may choose the same text, so only both together are the key.
 
+use uuid::Uuid;
+
 use crate::identity::Identity;
 
 /// The length of a key's text: the column that stores it has the same bound.
@@ -33,7 +35,13 @@ impl Key {
         Ok(Self { principal: identity.subject().to_owned(), text: text.to_owned() })
     }
 
-    /// Whose key it is: 1 to 255 characters.
+    /// The key of what one invocation does of its own accord, under an id that it has just made: nobody else asks for it again.
+    #[must_use]
+    pub fn of_invocation(id: Uuid) -> Self {
+        Self { principal: String::new(), text: id.to_string() }
+    }
+
+    /// Whose key it is: 1 to 255 characters; none for what an invocation does of its own accord.
     #[must_use]
     pub fn principal(&self) -> &str {
         &self.principal

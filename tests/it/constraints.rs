@@ -34,6 +34,21 @@ const MODEL: [Change; 12] = [
     ("version", "1"),
 ];
 
+const RESET: [Change; 12] = [
+    ("id", "'01900000-0000-7000-8000-0000000000dd'"),
+    ("asked_at", "'2026-01-01T00:00:00Z'"),
+    ("operator_arn", "'arn:aws:iam::123456789012:user/operator'"),
+    ("request_id", "'8e03978e-40d5-43e8-bc93-6894a57f9324'"),
+    ("scope", "'fleet'"),
+    ("reason", "'why'"),
+    ("include_busy", "false"),
+    ("path", "'direct'"),
+    ("terminated_idle", "0"),
+    ("terminated_busy", "0"),
+    ("left_busy", "0"),
+    ("is_complete", "false"),
+];
+
 const PURCHASE: [Change; 6] = [
     ("id", "'01900000-0000-7000-8000-0000000000cc'"),
     ("buyer_id", "'01900000-0000-7000-8000-000000000001'"),
@@ -44,7 +59,7 @@ const PURCHASE: [Change; 6] = [
 ];
 
 /// Rows that lie at the edge of the domain: inside, and with the constraint's name outside.
-const CASES: [(&str, Change, Option<&str>); 63] = [
+const CASES: [(&str, Change, Option<&str>); 79] = [
     ("users", ("subject", "'x'"), None),
     ("users", ("subject", "repeat('ü', 255)"), None),
     ("users", ("subject", "''"), Some("users_subject_length")),
@@ -108,6 +123,22 @@ const CASES: [(&str, Change, Option<&str>); 63] = [
     ("purchases", ("buyer_id", "gen_random_uuid()"), Some("purchases_buyer_id_fkey")),
     ("purchases", ("model_id", "gen_random_uuid()"), Some("purchases_model_id_fkey")),
     ("purchases", ("model_id", "'01900000-0000-7000-8000-000000000004'"), Some("purchases_buyer_id_model_id_unique")),
+    ("resets", ("operator_arn", "repeat('ü', 2048)"), None),
+    ("resets", ("operator_arn", "''"), Some("resets_operator_arn_length")),
+    ("resets", ("operator_arn", "repeat('x', 2049)"), Some("resets_operator_arn_length")),
+    ("resets", ("request_id", "''"), Some("resets_request_id_length")),
+    ("resets", ("request_id", "repeat('x', 256)"), Some("resets_request_id_length")),
+    ("resets", ("scope", "'environment'"), None),
+    ("resets", ("scope", "'all'"), Some("resets_scope_known")),
+    ("resets", ("reason", "repeat('ü', 500)"), None),
+    ("resets", ("reason", "''"), Some("resets_reason_length")),
+    ("resets", ("path", "'proxy'"), None),
+    ("resets", ("path", "'pooler'"), Some("resets_path_known")),
+    ("resets", ("terminated_idle", "-1"), Some("resets_terminated_idle_range")),
+    ("resets", ("terminated_busy", "-1"), Some("resets_terminated_busy_range")),
+    ("resets", ("left_busy", "-1"), Some("resets_left_busy_range")),
+    ("resets", ("id", "gen_random_uuid()"), Some("resets_id_version")),
+    ("resets", ("id", "'01900000-0000-7000-8000-000000000005'"), Some("resets_pkey")),
 ];
 
 fn insert(table: &str, change: Change) -> String {
@@ -116,6 +147,7 @@ fn insert(table: &str, change: Change) -> String {
         "models" => &MODEL,
         "purchases" => &PURCHASE,
         "idempotency_keys" => &KEY,
+        "resets" => &RESET,
         other => panic!("no row is known for table {other}"),
     };
     let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
@@ -130,7 +162,8 @@ async fn insert_neighbours(connection: &mut PgConnection) {
     let bought = insert("models", ("title", "'Whale'")).replace("00bb", "0004");
     let purchase = insert("purchases", ("model_id", "'01900000-0000-7000-8000-000000000004'")).replace("00cc", "0003");
     let key = insert("idempotency_keys", ("key", "'taken'"));
-    for statement in [user, model, bought, purchase, key] {
+    let reset = insert("resets", ("path", "'proxy'")).replace("00dd", "0005");
+    for statement in [user, model, bought, purchase, key, reset] {
         raw_sql(&statement).execute(&mut *connection).await.unwrap();
     }
 }

@@ -67,6 +67,8 @@ async fn routes_may_do_nothing_beyond_their_rows() {
         "update idempotency_keys set expires_at = now()",
         "insert into _sqlx_migrations (version) values (99)",
         "create role extra",
+        "select * from resets",
+        "delete from resets",
         "set role thaw_migrate",
         "set role thaw_ops",
         "create schema extra",
@@ -107,6 +109,9 @@ async fn operators_watch_and_signal_but_read_no_rows() {
         ("has_table_privilege('thaw_ops', 'users', 'SELECT')", false),
         ("has_table_privilege('thaw_ops', 'purchases', 'SELECT')", false),
         ("has_table_privilege('thaw_ops', '_sqlx_migrations', 'DELETE')", false),
+        ("has_table_privilege('thaw_ops', 'resets', 'INSERT')", true),
+        ("has_table_privilege('thaw_ops', 'resets', 'DELETE')", false),
+        ("has_table_privilege('thaw_app', 'resets', 'INSERT')", false),
         ("pg_has_role('thaw_app', 'pg_monitor', 'MEMBER')", false),
         (
             "(select bool_or(rolsuper or rolcreaterole or rolcreatedb or rolbypassrls)

@@ -26,7 +26,7 @@ async fn every_table_belongs_to_thaw_migrate() {
     let database = Database::fresh().await;
     let mut connection = database.connect_admin().await;
     let owned = strings(&mut connection, "select tablename || ' ' || tableowner from pg_tables where schemaname = 'public' order by 1").await;
-    let tables = ["_sqlx_migrations", "idempotency_keys", "models", "purchases", "users"];
+    let tables = ["_sqlx_migrations", "idempotency_keys", "models", "purchases", "resets", "users"];
     assert_eq!(owned, tables.map(|table| format!("{table} thaw_migrate")));
 }
 

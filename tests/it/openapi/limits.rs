@@ -143,6 +143,8 @@ async fn the_database_checks_the_limits_of_the_document() {
     for constraint in ["models_currency_form", "purchases_currency_form"] {
         assert!(definition(constraint).contains(&format!("'{currency}'")), "{constraint}: {}", definition(constraint));
     }
+    let reason = &document.schema("ResetOrder")["properties"]["reason"];
+    assert_eq!(numbers(definition("resets_reason_length")), [bounds(reason).0, bounds(reason).1]);
     // The key's own pattern leaves out what has a meaning in the header.
     let longest = |pattern: &str| numbers(pattern.split_once('{').unwrap().1)[..2].to_vec();
     assert_eq!(longest(document.schema("Key")["pattern"].as_str().unwrap()), longest(definition("idempotency_keys_key_form")));
