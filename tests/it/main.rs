@@ -26,6 +26,7 @@ mod keys;
 mod lists;
 mod managed_instances;
 mod migrations;
+mod monitor;
 mod openapi;
 mod outage;
 mod pgbouncer;

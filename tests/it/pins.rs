@@ -10,7 +10,7 @@ use tests::{Api, Database, http_event};
 type Step = (&'static str, &'static str, Option<&'static str>, u64);
 
 /// Every sample event, and every statement of every function: reads, effects, replays, and the questions why there was no effect.
-const STEPS: [Step; 20] = [
+const STEPS: [Step; 21] = [
     ("health", "health-get.json", None, 200),
     ("health", "health-deep-get.json", None, 200),
     ("health", "health-direct.json", None, 0),
@@ -20,6 +20,7 @@ const STEPS: [Step; 20] = [
     ("purchased-models", "purchased-models-post.json", None, 201),
     ("purchased-models", "purchased-models-post.json", None, 201),
     ("purchased-models", "purchased-models-post.json", Some("another"), 409),
+    ("monitor", "monitor-get.json", None, 200),
     ("reset", "reset-post.json", None, 200),
     ("user-models", "user-models-get.json", None, 200),
     ("user-models", "user-models-post.json", None, 201),

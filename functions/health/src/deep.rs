@@ -2,11 +2,12 @@
 
 use serde_json::json;
 use shared::Db;
+use shared::proxy_targets::ProxyTargets;
 
 use crate::basic::PROBE_TIMEOUT;
 use crate::query::{Server, ServerLoad};
 use crate::report::{Check, Status};
-use crate::targets::Targets;
+use crate::targets;
 
 /// From this share of the server's connections on, one more burst finds none.
 const CONNECTIONS_WARN: f64 = 0.8;
@@ -18,8 +19,8 @@ const TRANSACTION_WARN_S: f64 = 10.0;
 const REPLAY_DELAY_WARN_S: f64 = 10.0;
 
 /// Looks, within [`PROBE_TIMEOUT`].
-pub(crate) async fn check(db: &Db, targets: &Targets) -> Vec<(&'static str, Check)> {
-    let (mut checks, targets) = tokio::join!(server(db), targets.check(db));
+pub(crate) async fn check(db: &Db, proxy_targets: &ProxyTargets) -> Vec<(&'static str, Check)> {
+    let (mut checks, targets) = tokio::join!(server(db), targets::check(proxy_targets, db));
     checks.extend(targets.map(|check| ("proxy:targets", check)));
     checks
 }

@@ -5,13 +5,13 @@ use std::time::{Instant, SystemTime};
 
 use http::Method;
 use shared::lambda::{self, ErrorDocument, Invocation, Outcome};
+use shared::proxy_targets::ProxyTargets;
 use shared::refusal::FORBIDDEN;
 use shared::{Db, Error, Request, Response};
 
 use crate::basic::{self, Schema};
 use crate::recent::Recent;
 use crate::report::Report;
-use crate::targets::Targets;
 use crate::trigger::{Depth, Trigger};
 use crate::{deep, metrics};
 
@@ -20,7 +20,7 @@ use crate::{deep, metrics};
 pub(crate) struct Health {
     schema: Schema,
     recent: Recent<Report>,
-    targets: Targets,
+    targets: ProxyTargets,
 }
 
 impl Health {

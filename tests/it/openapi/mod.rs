@@ -18,6 +18,7 @@ const MODELS: &str = "/api/models/user-models";
 const MODEL: &str = "/api/models/user-models/{id}";
 const PURCHASES: &str = "/api/user/purchased-models";
 const HEALTH: &str = "/api/debug/db-health";
+const MONITOR: &str = "/api/debug/monitor";
 const RESET: &str = "/api/debug/reset-db";
 const DEEP_HEALTH: &str = "/api/debug/db-health/deep";
 
@@ -226,6 +227,7 @@ async fn what_each_operation_answers_is_in_the_document() {
         (400, "GET", HEALTH, api.request("GET", &format!("{HEALTH}?deep=yes"))),
         (403, "GET", HEALTH, api.request("GET", &format!("{HEALTH}?deep=true"))),
         (403, "GET", DEEP_HEALTH, api.request("GET", DEEP_HEALTH)),
+        (403, "GET", MONITOR, api.request("GET", MONITOR)),
         (403, "POST", RESET, api.request("POST", RESET).header("content-type", "application/json").body("{}")),
     ];
     for (status, method, path, request) in cases {
