@@ -5,7 +5,7 @@ use tests::{Command, Database};
 #[tokio::test]
 async fn every_command_explains_itself_with_examples() {
     let state = tempfile::tempdir().unwrap();
-    for command in ["dev", "token", "status", "migrate", "seed", "pins", "prepare"] {
+    for command in ["dev", "token", "status", "reset", "migrate", "seed", "pins", "prepare", "completion"] {
         let ended = Command::run(state.path(), &[command, "--help"], &[]).await;
         assert_eq!(ended.code, Some(0), "{command}: {ended:?}");
         assert!(
@@ -47,7 +47,7 @@ async fn migrate_and_seed_work_on_a_named_database() {
 #[tokio::test]
 async fn a_failure_is_one_sentence_and_a_non_zero_exit() {
     let state = tempfile::tempdir().unwrap();
-    let cases: [(&[&str], i32, &str); 14] = [
+    let cases: [(&[&str], i32, &str); 22] = [
         (&["token", "user-1"], 1, "no local API runs on this checkout: start it with cargo dev"),
         (&["migrate", "--database-url", "postgres://me:hidden@127.0.0.1:1/thaw"], 1, "nothing listens there"),
         (&["migrate", "--database-url", "thaw"], 1, "is not a URL"),
@@ -61,6 +61,14 @@ async fn a_failure_is_one_sentence_and_a_non_zero_exit() {
         (&["pins", "--database-url", "postgres://me:hidden@127.0.0.1:1/thaw", "--listen", "0.0.0.0:0"], 1, "listen on a loopback address"),
         (&["pins", "--database-url", "postgres://me:hidden@127.0.0.1/thaw?sslmode=verify-full", "--listen", "127.0.0.1:0"], 1, "demands TLS"),
         (&["pins", "--database-url", "postgres://me:hidden@db.internal/thaw", "--listen", "127.0.0.1:0"], 1, "say sslmode=disable"),
+        (&["reset", "--reason", "x"], 2, "--scope"),
+        (&["reset", "--scope", "all", "--reason", "x"], 2, "environment, fleet"),
+        (&["reset", "--scope", "fleet"], 2, "--reason"),
+        (&["reset", "--scope", "fleet", "--reason", ""], 2, "--reason"),
+        (&["reset", "--scope", "fleet", "--reason", "x", "--region", "eu-central-1"], 2, "--url"),
+        (&["reset", "--scope", "fleet", "--reason", "x", "--url", "http://api.example.com"], 1, "api.example.com is not this machine: say https"),
+        (&["reset", "--scope", "fleet", "--reason", "x", "--url", "https://me:hidden@api.example.com"], 1, "has a user in it"),
+        (&["completion", "tcsh"], 2, "bash"),
         (&["unknown"], 2, "unrecognized subcommand"),
     ];
     for (arguments, code, complaint) in cases {

@@ -5,6 +5,7 @@
 mod behind_proxy;
 mod bench;
 mod command_line;
+mod completion;
 mod concurrent_writes;
 mod connection;
 mod constraints;
@@ -50,6 +51,7 @@ mod run_loop;
 mod sandboxes;
 mod schema;
 mod seed;
+mod signed_requests;
 mod silence;
 mod soak;
 mod time_ladder;

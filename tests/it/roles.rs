@@ -38,12 +38,14 @@ async fn routes_and_operators_have_the_time_limits_of_the_ladder() {
 }
 
 #[tokio::test]
-async fn session_of_the_routes_starts_with_its_time_limits() {
+async fn sessions_of_routes_and_operators_start_with_their_time_limits() {
     let database = Database::fresh().await;
-    let mut connection = database.connect_app().await;
-    for (setting, value) in [("lock_timeout", "1s"), ("statement_timeout", "2s"), ("idle_in_transaction_session_timeout", "3s")] {
-        let shown: String = query_scalar(&format!("show {setting}")).fetch_one(&mut connection).await.unwrap();
-        assert_eq!(shown, value, "{setting}");
+    for (role, mut connection) in [("thaw_app", database.connect_app().await), ("thaw_ops", database.connect_ops().await)] {
+        let limits = [("lock_timeout", "1s"), ("statement_timeout", "2s"), ("idle_in_transaction_session_timeout", "3s")];
+        for (setting, value) in limits.into_iter().chain([("session_authorization", role)]) {
+            let shown: String = query_scalar(&format!("show {setting}")).fetch_one(&mut connection).await.unwrap();
+            assert_eq!(shown, value, "{role} {setting}");
+        }
     }
 }
 

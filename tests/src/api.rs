@@ -136,6 +136,12 @@ impl Api {
         self.stack.token(subject, Duration::from_secs(600)).unwrap()
     }
 
+    /// What requests to routes with `AWS_IAM` are signed with.
+    #[must_use]
+    pub fn operator(&self) -> &local::sigv4::LocalCredentials {
+        &self.stack.operator
+    }
+
     /// A request to build upon.
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method.parse().unwrap(), format!("{}{path}", self.url()))

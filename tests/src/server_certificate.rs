@@ -40,6 +40,12 @@ impl ServerCertificate {
         self.file(AUTHORITY)
     }
 
+    /// The certificate of the server with the one between, and its key, as files.
+    #[must_use]
+    pub fn chain_and_key(&self) -> [PathBuf; 2] {
+        [self.file(CHAIN), self.file(KEY)]
+    }
+
     /// Postgres's settings.
     #[must_use]
     pub fn settings(&self) -> [(&'static str, String); 3] {

@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use local::workspace::Workspace;
 
-use crate::{database, dev, output, pins, prepare, seed, status, token};
+use crate::{completion, database, dev, output, pins, prepare, reset, seed, status, token};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -15,6 +15,7 @@ Examples:
   curl -H \"Authorization: Bearer $(cargo ops token user-1)\" \\
     http://127.0.0.1:3000/api/user/purchased-models
   cargo ops status --json                what runs where
+  cargo ops reset --scope fleet --reason \"failover drill\"
   cargo ops migrate --database-url postgres://me:secret@127.0.0.1:5432/thaw
   cargo ops pins --database-url postgres://127.0.0.1:5432 --listen 127.0.0.1:6543";
 
@@ -34,6 +35,8 @@ enum Command {
     Token(token::Arguments),
     /// Tells what runs where
     Status(status::Arguments),
+    /// Lets functions give up their database sessions and open new ones
+    Reset(reset::Arguments),
     /// Brings a database's schema up to date
     Migrate(database::MigrateArguments),
     /// Fills an empty, migrated database with the same rows every time
@@ -42,6 +45,8 @@ enum Command {
     Pins(pins::Arguments),
     /// Writes .sqlx anew, from which the SQL is checked at compile time
     Prepare(prepare::Arguments),
+    /// Prints a script by which a shell completes these commands
+    Completion(completion::Arguments),
 }
 
 /// Reads the arguments, runs the command, and says in one sentence what went wrong.
@@ -64,10 +69,12 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Dev(arguments) => dev::run(&workspace()?, &arguments).await,
             Command::Token(arguments) => token::run(&workspace()?, &arguments).map(|()| ExitCode::SUCCESS),
             Command::Status(arguments) => status::run(&workspace()?, &arguments).await.map(|()| ExitCode::SUCCESS),
+            Command::Reset(arguments) => reset::run(&workspace()?, &arguments).await,
             Command::Migrate(arguments) => database::migrate(&arguments).await.map(|()| ExitCode::SUCCESS),
             Command::Seed(arguments) => seed::run(&arguments).await.map(|()| ExitCode::SUCCESS),
             Command::Pins(arguments) => pins::run(&arguments).await.map(|()| ExitCode::SUCCESS),
             Command::Prepare(arguments) => prepare::run(&workspace()?, &arguments).await.map(|()| ExitCode::SUCCESS),
+            Command::Completion(arguments) => completion::run(Cli::command(), &arguments).map(|()| ExitCode::SUCCESS),
         }
     })
 }

@@ -1,13 +1,17 @@
 //! `cargo dev` and `cargo ops …`.
 
 mod cli;
+mod completion;
 mod control_client;
 mod database;
 mod dev;
+mod facts;
 mod output;
 mod pins;
 mod prepare;
+mod reset;
 mod seed;
+mod signed;
 mod status;
 mod token;
 

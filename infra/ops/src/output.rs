@@ -15,6 +15,11 @@ pub(crate) fn line(text: &str) -> Result<()> {
     Ok(())
 }
 
+/// Text from elsewhere without what a terminal would take for a command.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
 /// Whether the error is only that the reader went away, as after `| head -1`.
 pub(crate) fn is_closed(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
