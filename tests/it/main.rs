@@ -29,6 +29,7 @@ mod managed_instances;
 mod migrations;
 mod monitor;
 mod openapi;
+mod operators_commands;
 mod outage;
 mod pgbouncer;
 mod pins;

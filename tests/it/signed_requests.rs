@@ -41,7 +41,7 @@ async fn echoing(database: &Database) -> Api {
 }
 
 /// Says that a `cargo dev` of this checkout serves this API.
-fn running(state: &Path, api_url: &str, operator: &LocalCredentials) -> Claim {
+pub(crate) fn running(state: &Path, api_url: &str, operator: &LocalCredentials) -> Claim {
     let checkout = Workspace::find(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
     let claim = Claim::take(&state.join(checkout.state().file_name().unwrap())).unwrap();
     let (control_url, database_url) = (String::new(), String::new());
@@ -55,7 +55,7 @@ fn event(stdout: &str) -> Value {
 }
 
 /// An environment in which nothing of this machine's own AWS configuration is found.
-fn nowhere<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+pub(crate) fn nowhere<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let mut variables = vec![
         ("AWS_ACCESS_KEY_ID", ""),
         ("AWS_SECRET_ACCESS_KEY", ""),

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use local::workspace::Workspace;
 
-use crate::{completion, database, dev, output, pins, prepare, reset, seed, status, token};
+use crate::{completion, database, dev, health, output, pins, prepare, reset, seed, status, token};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -15,6 +15,7 @@ Examples:
   curl -H \"Authorization: Bearer $(cargo ops token user-1)\" \\
     http://127.0.0.1:3000/api/user/purchased-models
   cargo ops status --json                what runs where
+  cargo health --watch                   whether requests are served
   cargo ops reset --scope fleet --reason \"failover drill\"
   cargo ops migrate --database-url postgres://me:secret@127.0.0.1:5432/thaw
   cargo ops pins --database-url postgres://127.0.0.1:5432 --listen 127.0.0.1:6543";
@@ -35,6 +36,8 @@ enum Command {
     Token(token::Arguments),
     /// Tells what runs where
     Status(status::Arguments),
+    /// Tells whether requests are served. `cargo health` is short for this
+    Health(health::Arguments),
     /// Lets functions give up their database sessions and open new ones
     Reset(reset::Arguments),
     /// Brings a database's schema up to date
@@ -69,6 +72,7 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Dev(arguments) => dev::run(&workspace()?, &arguments).await,
             Command::Token(arguments) => token::run(&workspace()?, &arguments).map(|()| ExitCode::SUCCESS),
             Command::Status(arguments) => status::run(&workspace()?, &arguments).await.map(|()| ExitCode::SUCCESS),
+            Command::Health(arguments) => health::run(&workspace()?, &arguments).await,
             Command::Reset(arguments) => reset::run(&workspace()?, &arguments).await,
             Command::Migrate(arguments) => database::migrate(&arguments).await.map(|()| ExitCode::SUCCESS),
             Command::Seed(arguments) => seed::run(&arguments).await.map(|()| ExitCode::SUCCESS),

@@ -6,6 +6,7 @@ mod control_client;
 mod database;
 mod dev;
 mod facts;
+mod health;
 mod output;
 mod pins;
 mod prepare;

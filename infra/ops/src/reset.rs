@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::signed::{Api, TargetArguments};
+use crate::signed::{Access, Api, TargetArguments};
 use crate::{facts, output};
 
 /// The route.
@@ -57,7 +57,7 @@ enum Scope {
 }
 
 pub(crate) async fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCode> {
-    let api = Api::open(workspace, &arguments.target).await?;
+    let api = Api::open(workspace, &arguments.target, Access::Signed).await?;
     let mut body = json!({ "scope": arguments.scope, "reason": arguments.reason });
     if arguments.include_busy {
         body["include_busy"] = true.into();

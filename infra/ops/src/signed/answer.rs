@@ -51,7 +51,7 @@ impl Answer {
     }
 
     /// What went wrong: title and detail of a problem, or what the gateway says, and what to do about that.
-    fn problem(&self) -> anyhow::Error {
+    pub(crate) fn problem(&self) -> anyhow::Error {
         let status = self.status;
         let Ok(problem) = serde_json::from_slice::<Problem>(&self.body) else { return anyhow!("the API answers {status}") };
         let later = self.later();

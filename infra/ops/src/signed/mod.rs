@@ -23,7 +23,7 @@ use reqwest::{Client, Method, Response, Url, header, redirect};
 
 pub(crate) use answer::Answer;
 use target::Target;
-pub(crate) use target::TargetArguments;
+pub(crate) use target::{Access, TargetArguments};
 
 /// What requests to an API are signed for.
 const SERVICE: &str = "execute-api";
@@ -38,7 +38,8 @@ const ANSWER_LIMIT_BYTES: usize = 8 * 1024 * 1024;
 pub(crate) struct Api {
     base: Url,
     region: String,
-    credentials: Credentials,
+    /// None where the route is public.
+    credentials: Option<Credentials>,
     client: Client,
     timeout: Duration,
     /// The running `cargo dev` of this checkout.
@@ -50,8 +51,8 @@ impl Api {
     ///
     /// # Errors
     /// Nothing runs here, the URL is not usable, or region or credentials are not to be found. No message holds a secret.
-    pub(crate) async fn open(workspace: &Workspace, arguments: &TargetArguments) -> Result<Self> {
-        Self::new(target::find(workspace, arguments).await?, TIMEOUT)
+    pub(crate) async fn open(workspace: &Workspace, arguments: &TargetArguments, access: Access) -> Result<Self> {
+        Self::new(target::find(workspace, arguments, access).await?, TIMEOUT)
     }
 
     fn new(target: Target, timeout: Duration) -> Result<Self> {
@@ -98,7 +99,8 @@ impl Api {
         body: &[u8],
         now: SystemTime,
     ) -> Result<Vec<(String, String)>> {
-        let identity = self.credentials.clone().into();
+        let Some(credentials) = &self.credentials else { return Ok(Vec::new()) };
+        let identity = credentials.clone().into();
         let parameters = SigningParams::builder().identity(&identity).region(&self.region).name(SERVICE).time(now);
         let parameters = parameters.settings(SigningSettings::default()).build().context("the request cannot be signed")?.into();
         let request = SignableRequest::new(method.as_str(), url.as_str(), header.into_iter(), SignableBody::Bytes(body));
@@ -118,8 +120,8 @@ impl Api {
         Ok(body.freeze())
     }
 
-    /// Without a slash at its end.
-    fn shown(&self) -> &str {
+    /// Its URL, without a slash at its end.
+    pub(crate) fn shown(&self) -> &str {
         self.base.as_str().trim_end_matches('/')
     }
 

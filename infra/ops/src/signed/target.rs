@@ -23,10 +23,20 @@ pub(crate) struct TargetArguments {
     pub(super) region: Option<String>,
 }
 
+/// What the routes ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// A signature.
+    Signed,
+    /// Nothing.
+    Public,
+}
+
 pub(super) struct Target {
     pub(super) base: Url,
     pub(super) region: String,
-    pub(super) credentials: Credentials,
+    /// None where the route is public.
+    pub(super) credentials: Option<Credentials>,
     pub(super) is_local: bool,
 }
 
@@ -34,7 +44,7 @@ pub(super) struct Target {
 ///
 /// # Errors
 /// As [`Api::open`](super::Api::open).
-pub(super) async fn find(workspace: &Workspace, arguments: &TargetArguments) -> Result<Target> {
+pub(super) async fn find(workspace: &Workspace, arguments: &TargetArguments, access: Access) -> Result<Target> {
     let Some(url) = &arguments.url else {
         let running = running::find_with_operator(&workspace.state())?;
         let (running, operator) =
@@ -48,15 +58,18 @@ pub(super) async fn find(workspace: &Workspace, arguments: &TargetArguments) -> 
     {
         return local(&running.api_url, &operator);
     }
+    if access == Access::Public {
+        return Ok(Target { base, region: String::new(), credentials: None, is_local: false });
+    }
     let (region, credentials) = aws::sign_in(arguments.region.as_deref().or_else(|| region_of(&base))).await?;
-    Ok(Target { base, region, credentials, is_local: false })
+    Ok(Target { base, region, credentials: Some(credentials), is_local: false })
 }
 
 fn local(api_url: &str, operator: &LocalCredentials) -> Result<Target> {
     let session_token = operator.session_token.as_ref().map(|token| token.expose_secret().to_owned());
     let credentials =
         Credentials::new(&operator.access_key_id, operator.secret_access_key.expose_secret(), session_token, None, "the running cargo dev");
-    Ok(Target { base: parse(api_url)?, region: REGION.to_owned(), credentials, is_local: true })
+    Ok(Target { base: parse(api_url)?, region: REGION.to_owned(), credentials: Some(credentials), is_local: true })
 }
 
 fn parse(url: &str) -> Result<Url> {

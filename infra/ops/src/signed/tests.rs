@@ -58,7 +58,7 @@ fn api(address: SocketAddr, operator: &LocalCredentials) -> Api {
     let session_token = operator.session_token.as_ref().map(|token| token.expose_secret().to_owned());
     let credentials = Credentials::new(&operator.access_key_id, operator.secret_access_key.expose_secret(), session_token, None, "test");
     let base = format!("http://{address}").parse().unwrap();
-    Api::new(Target { base, region: REGION.to_owned(), credentials, is_local: true }, TIMEOUT).unwrap()
+    Api::new(Target { base, region: REGION.to_owned(), credentials: Some(credentials), is_local: true }, TIMEOUT).unwrap()
 }
 
 /// A server that says this to whoever connects, once the request has begun, and counts them.
