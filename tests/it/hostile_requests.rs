@@ -89,7 +89,8 @@ async fn a_malformed_event_is_400_and_the_sandbox_serves_on() {
         wrong_type,
         json!({"requestContext": {"http": {"method": "NOT A METHOD"}}}),
     ];
-    for function in ["purchased-models", "user-models", "health"] {
+    // Health knows other events, too.
+    for function in ["purchased-models", "user-models", "monitor", "reset"] {
         for event in &events {
             let response = api.respond(function, event).await;
             let status = u16::try_from(response["statusCode"].as_u64().unwrap()).unwrap();
