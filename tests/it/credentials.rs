@@ -96,6 +96,26 @@ async fn a_role_that_may_not_sign_in_is_tried_with_fresh_credentials_once() {
     api.stop().await;
 }
 
+#[tokio::test]
+async fn a_request_amid_a_rotation_of_the_proxys_password_is_served() {
+    let cluster = Cluster::own().await;
+    let database = cluster.seeded().await;
+    let api = Api::over(&database).await;
+    assert_eq!(api.get_as("user-1", PATH).await.status, 200);
+    let mut admin = database.connect_admin().await;
+    let rotation = api.proxy().rotation().await;
+    local::database::set_password(&mut admin, "thaw_app", "second-secret").await.unwrap();
+    database.terminate_app_sessions().await;
+    // Now the database has the new one, and the proxy not yet.
+    let finish = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        rotation.finish("thaw_app", "second-secret".into());
+    };
+    let (answer, ()) = tokio::join!(api.get_as("user-1", PATH), finish);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    api.stop().await;
+}
+
 /// By how many minutes the clock of this test is slow.
 static SLOW_MIN: AtomicU64 = AtomicU64::new(0);
 

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::Digest as _;
 use sqlx::postgres::PgConnection;
-use sqlx::{Row, query, query_scalar, raw_sql};
+use sqlx::{Executor, Row, query, query_scalar, raw_sql};
 use tokio::time::sleep;
 
 use crate::scram;
@@ -131,7 +131,8 @@ pub async fn set_password(admin: &mut PgConnection, role: &str, password: &str) 
     let verifier = scram::verifier(password)?;
     // Base64, digits and `$:-`: nothing in a verifier needs quoting.
     let statement = format!("alter role {} password '{verifier}'", quote_identifier(role)?);
-    let altered = raw_sql(&statement).execute(admin).await;
+    // Spelt so, its future is Send.
+    let altered = Executor::execute(admin, raw_sql(&statement)).await;
     altered.with_context(|| format!("cannot set the password of role {role:?}"))?;
     Ok(())
 }

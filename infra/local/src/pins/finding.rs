@@ -49,7 +49,7 @@ impl fmt::Display for Finding {
 }
 
 /// Runs of white space become one space, other control characters (a terminal might obey them) the replacement character.
-fn shorten(statement: &str) -> String {
+pub(crate) fn shorten(statement: &str) -> String {
     let mut shown = String::new();
     let mut chars = 0;
     for word in statement.split_whitespace() {

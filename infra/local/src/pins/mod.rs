@@ -19,5 +19,6 @@ mod tests;
 
 pub use classify::{STATEMENT_LIMIT_BYTES, Text, classify, read};
 pub use finding::Finding;
+pub(crate) use finding::shorten;
 pub use reader::Reader;
 pub use reason::{Reason, Verdict};

@@ -3,7 +3,8 @@
 //! It behaves as AWS documents RDS Proxy for PostgreSQL ("Using Amazon RDS Proxy" in the Amazon RDS User Guide), so that development has
 //! production's shape. What AWS does not document it proves nothing about: how an unnamed statement fares whose Parse and Bind a Sync
 //! separates (here it follows its client), whether SET LOCAL or a default that calls nextval pins (here it is reported as "may pin"), whether
-//! a ping takes a database connection (here it does), TLS without asking first (refused here), and the SQLSTATEs of a refused token.
+//! a ping takes a database connection (here it does), TLS without asking first (refused here), the SQLSTATEs of a refused token, and what
+//! becomes of a session that is opened amid a rotation of the password (here it waits for the end of it).
 
 mod certificate;
 mod exchange;
@@ -13,6 +14,8 @@ mod link;
 mod opening;
 mod pool;
 mod session;
+mod silence;
+mod slow;
 mod statements;
 mod upstream;
 mod watch;
@@ -33,7 +36,11 @@ use tokio_rustls::TlsAcceptor;
 use certificate::Identity;
 use iam::Verifier;
 use pool::Pool;
-pub use upstream::Upstream;
+pub use silence::Silence;
+use silence::Silences;
+pub use slow::SlowStatement;
+use slow::SlowStatements;
+pub use upstream::{Rotation, Upstream};
 use watch::Watch;
 pub use watch::{Pin, PinSink};
 
@@ -94,6 +101,8 @@ struct Shared {
     pool: Arc<Pool>,
     settings: Settings,
     watch: Arc<Watch>,
+    slow: SlowStatements,
+    silences: Arc<Silences>,
     clients: AtomicUsize,
     refused: AtomicUsize,
 }
@@ -121,6 +130,8 @@ impl Proxy {
             pool: Pool::new(upstream, settings.connections, settings.borrow_timeout),
             settings,
             watch: Arc::new(Watch::new(pins)),
+            slow: SlowStatements::default(),
+            silences: Arc::default(),
             clients: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
         });
@@ -155,6 +166,23 @@ impl Proxy {
         ];
         environment.extend(own.map(|(name, value)| (name.to_owned(), value)));
         environment
+    }
+
+    /// The statements that took long of late, the oldest first.
+    #[must_use]
+    pub fn slow_statements(&self) -> Vec<SlowStatement> {
+        self.shared.slow.list()
+    }
+
+    /// Silences the network between this and its clients until the value is dropped.
+    #[must_use]
+    pub fn silence(&self) -> Silence {
+        Silence::begin(&self.shared.silences)
+    }
+
+    /// Begins to rotate a password. Sessions of the database that are opened meanwhile wait for the end of it.
+    pub async fn rotation(&self) -> Rotation<'_> {
+        self.shared.pool.upstream().rotation().await
     }
 
     /// What is going on.

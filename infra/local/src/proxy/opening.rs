@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use super::link::{Link, Transport};
 use super::pool::BorrowError;
 use super::session::Client;
+use super::silence::Silenceable;
 use super::statements::ClientStatements;
 use super::upstream::Key;
 use super::{Shared, iam};
@@ -46,7 +47,7 @@ type Refusal = (&'static str, String);
 /// Lets a client sign in. None where it only wanted something cancelled.
 pub(super) async fn open(stream: TcpStream, shared: &Arc<Shared>) -> Result<Option<Client>, OpeningError> {
     stream.set_nodelay(true)?;
-    let mut transport: Box<dyn Transport> = Box::new(stream);
+    let mut transport: Box<dyn Transport> = Box::new(Silenceable::new(stream, shared.silences.subscribe()));
     let mut encrypted = false;
     let startup = loop {
         match read_opening(&mut transport).await {
@@ -104,7 +105,15 @@ pub(super) async fn open(stream: TcpStream, shared: &Arc<Shared>) -> Result<Opti
     link.outbox.push(&Frame::new(b'K', &fastrand::u64(..).to_be_bytes()));
     link.send(&[Frame::new(b'Z', b"I")]).await?;
     link.inbox.set_limit(CLIENT_MESSAGE_LIMIT_BYTES);
-    Ok(Some(Client { link, key, statements: ClientStatements::default(), pinned: false, leaving: false, watch: Arc::clone(&shared.watch) }))
+    Ok(Some(Client {
+        link,
+        key,
+        statements: ClientStatements::default(),
+        pinned: false,
+        asked: None,
+        leaving: false,
+        watch: Arc::clone(&shared.watch),
+    }))
 }
 
 /// Checks the parameters as RDS Proxy does, in its words.

@@ -146,6 +146,10 @@ impl Pool {
         None
     }
 
+    pub(super) fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
     /// Plans no longer fit: no connection of now is lent out again.
     pub(super) fn retire_all(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 
@@ -11,6 +11,7 @@ use super::exchange::{ClientError, End, Exchange};
 use super::link::Link;
 use super::opening::{self, OpeningError};
 use super::pool::{BorrowError, Borrowed};
+use super::slow::Asked;
 use super::statements::ClientStatements;
 use super::upstream::Key;
 use super::watch::{Effect, Watch};
@@ -23,6 +24,8 @@ pub(super) struct Client {
     pub(super) statements: ClientStatements,
     /// It keeps the next database connection that it gets until it leaves.
     pub(super) pinned: bool,
+    /// What it asked for in the transaction that goes on, or went on last.
+    pub(super) asked: Option<Asked>,
     /// It has said Terminate.
     pub(super) leaving: bool,
     pub(super) watch: Arc<Watch>,
@@ -31,10 +34,13 @@ pub(super) struct Client {
 impl Client {
     /// Looks at a text before it is sent on.
     pub(super) fn observe(&mut self, sql: &[u8]) -> Effect {
-        let application = self.key.parameters.iter().find(|(name, _)| name == "application_name").map_or("", |(_, value)| value.as_str());
-        let effect = self.watch.observe(application, sql);
+        let effect = self.watch.observe(self.application(), sql);
         self.pinned |= effect.pins;
         effect
+    }
+
+    fn application(&self) -> &str {
+        self.key.parameters.iter().find(|(name, _)| name == "application_name").map_or("", |(_, value)| value.as_str())
     }
 }
 
@@ -72,7 +78,13 @@ async fn converse(mut client: Client, shared: &Arc<Shared>) {
                 return say_last(&mut client, error.frame()).await;
             }
         };
-        match Exchange::new(&mut client, &mut borrowed.connection).run(first, idle_timeout).await {
+        let began = Instant::now();
+        let ended = Exchange::new(&mut client, &mut borrowed.connection).run(first, idle_timeout).await;
+        // A pinned session keeps its connection between its statements too, so its time says nothing.
+        if let Some(asked) = client.asked.take().filter(|_| !client.pinned) {
+            shared.slow.note(client.application(), &asked, began.elapsed());
+        }
+        match ended {
             Ok(End::Idle) => borrowed.give_back(),
             Ok(End::PlansSpoilt) => retire(shared, borrowed),
             Ok(End::Over) => return,

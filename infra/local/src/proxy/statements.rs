@@ -60,6 +60,11 @@ impl Drop for Charge {
 }
 
 impl Statement {
+    /// Its text, as the client sent it.
+    pub(super) fn sql(&self) -> &[u8] {
+        &self.sql
+    }
+
     /// A Parse message that prepares it under its name on the database, or as the unnamed one.
     pub(super) fn prepare(&self, unnamed: bool) -> Frame {
         let name = if unnamed { String::new() } else { self.name.text() };

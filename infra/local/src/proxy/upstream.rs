@@ -13,6 +13,7 @@ use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::{RwLock, RwLockWriteGuard};
 use tokio_rustls::TlsConnector;
 
 use super::certificate;
@@ -23,6 +24,8 @@ use crate::wire::{ErrorFields, Frame, FrameError, Severity, error_response};
 
 /// A row is a message, and may be long.
 const SERVER_MESSAGE_LIMIT_BYTES: usize = 64 * 1024 * 1024;
+/// SQLSTATE invalid_password.
+const INVALID_PASSWORD: &str = "28P01";
 /// Bound of one try to open a connection.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -32,7 +35,18 @@ pub struct Upstream {
     port: u16,
     tls: Option<TlsConnector>,
     database: String,
-    passwords: BTreeMap<String, SecretString>,
+    /// Held for writing throughout a rotation.
+    passwords: RwLock<BTreeMap<String, SecretString>>,
+}
+
+/// A rotation that is under way. Dropping it leaves the password as it is.
+pub struct Rotation<'a>(RwLockWriteGuard<'a, BTreeMap<String, SecretString>>);
+
+impl Rotation<'_> {
+    /// The database has the new password of a role. Its sessions of the old one go on; it is the caller's to end them.
+    pub fn finish(mut self, role: &str, password: SecretString) {
+        self.0.insert(role.to_owned(), password);
+    }
 }
 
 /// What makes two sessions interchangeable: RDS Proxy hands a database connection on among clients that look alike.
@@ -106,7 +120,7 @@ impl Upstream {
             port: address.port(),
             tls: if address.is_verified() { Some(connector()?) } else { None },
             database: address.database().to_owned(),
-            passwords: roles.passwords().clone(),
+            passwords: RwLock::new(roles.passwords().clone()),
         })
     }
 
@@ -115,13 +129,37 @@ impl Upstream {
         &self.database
     }
 
-    /// Opens a session. Bounded in time.
-    pub(super) async fn open(&self, key: &Key) -> Result<Session, OpenError> {
-        tokio::time::timeout(OPEN_TIMEOUT, self.sign_in(key)).await.unwrap_or(Err(OpenError::TimedOut))
+    /// Begins to rotate a password.
+    pub(super) async fn rotation(&self) -> Rotation<'_> {
+        Rotation(self.passwords.write().await)
     }
 
-    async fn sign_in(&self, key: &Key) -> Result<Session, OpenError> {
-        let password = self.passwords.get(&key.user).ok_or_else(|| OpenError::NoCredentials(key.user.clone()))?;
+    /// Opens a session. Bounded in time.
+    pub(super) async fn open(&self, key: &Key) -> Result<Session, OpenError> {
+        tokio::time::timeout(OPEN_TIMEOUT, self.sign_in_as_of_now(key)).await.unwrap_or(Err(OpenError::TimedOut))
+    }
+
+    /// Where the password is refused and has changed meanwhile, the new one is tried.
+    async fn sign_in_as_of_now(&self, key: &Key) -> Result<Session, OpenError> {
+        let mut password = self.password(key).await?;
+        loop {
+            let refused = match self.sign_in(key, &password).await {
+                Err(OpenError::Refused { fields, frame }) if fields.sqlstate == INVALID_PASSWORD => OpenError::Refused { fields, frame },
+                other => return other,
+            };
+            let current = self.password(key).await?;
+            if current.expose_secret() == password.expose_secret() {
+                return Err(refused);
+            }
+            password = current;
+        }
+    }
+
+    async fn password(&self, key: &Key) -> Result<SecretString, OpenError> {
+        self.passwords.read().await.get(&key.user).cloned().ok_or_else(|| OpenError::NoCredentials(key.user.clone()))
+    }
+
+    async fn sign_in(&self, key: &Key, password: &SecretString) -> Result<Session, OpenError> {
         let mut link = Link::new(self.transport().await?, SERVER_MESSAGE_LIMIT_BYTES);
         let names = [("user", key.user.as_str()), ("database", key.database.as_str())];
         let parameters = names.into_iter().chain(key.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::owed::Owed;
 use super::{ClientError, Exchange};
+use crate::proxy::slow::Asked;
 use crate::proxy::statements::{CONNECTION_LIMIT, Statement, StatementName};
 use crate::wire::{Bind, Frame, Parse, Target, target};
 
@@ -58,6 +59,7 @@ impl Exchange<'_> {
                 if self.client.observe(sql).forgets_statements {
                     self.connection.prepared.clear();
                 }
+                self.client.asked = Some(Asked::text(sql));
                 // A simple query takes the unnamed statement away, and ends what was begun before.
                 let unnamed = self.client.statements.remove(b"");
                 self.connection.unnamed = None;
@@ -73,6 +75,9 @@ impl Exchange<'_> {
             b'P' => self.parse(frame)?,
             b'B' => {
                 let bind = Bind::read(frame.body()).ok_or_else(malformed)?;
+                if let Some(statement) = self.client.statements.get(bind.statement) {
+                    self.client.asked = Some(Asked::Prepared(statement));
+                }
                 let name = self.on_database(bind.statement);
                 self.batch(&bind.of(&name), Owed::Bind);
             }
