@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::fleet::{Fleet, NoSandbox};
 use crate::guard::Guard;
 use crate::invoke::{FunctionError, Invoke, InvokeError, Outcome};
-use crate::sandbox::{LogSink, PAYLOAD_LIMIT_BYTES, Program, SandboxReport, error_payload};
+use crate::sandbox::{LogSink, PAYLOAD_LIMIT_BYTES, Program, Sandbox, SandboxReport, error_payload};
 
 /// How often idle sandboxes are looked for.
 const IDLE_CHECK: Duration = Duration::from_secs(1);
@@ -65,11 +65,40 @@ impl Cloud {
         reports
     }
 
+    /// Stops every sandbox that there is now, also amid an invocation, until the value is dropped. One that starts meanwhile runs.
+    pub async fn hold(&self) -> Held {
+        let mut held = Vec::new();
+        for fleet in self.fleets.values() {
+            held.extend(fleet.sandboxes().await);
+        }
+        held.retain(|sandbox| sandbox.hold());
+        Held(held)
+    }
+
     /// Ends every sandbox and takes no further invocation.
     pub async fn shut_down(&self) {
         self.closed.store(true, Ordering::SeqCst);
         for fleet in self.fleets.values() {
             fleet.shut_down().await;
+        }
+    }
+}
+
+/// Sandboxes that are stopped until this is dropped.
+pub struct Held(Vec<Arc<Sandbox>>);
+
+impl Held {
+    /// How many.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        for sandbox in &self.0 {
+            sandbox.release();
         }
     }
 }

@@ -67,6 +67,10 @@ impl Fleet {
         shut_down(&all).await;
     }
 
+    pub(crate) async fn sandboxes(&self) -> Vec<Arc<Sandbox>> {
+        self.sandboxes.lock().await.iter().filter(|sandbox| !sandbox.is_closed()).cloned().collect()
+    }
+
     pub(crate) async fn reports(&self) -> Vec<SandboxReport> {
         self.sandboxes.lock().await.iter().filter(|sandbox| !sandbox.is_closed()).map(|sandbox| sandbox.report()).collect()
     }

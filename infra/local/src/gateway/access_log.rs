@@ -1,9 +1,13 @@
 //! One log line per request, also for a client that left. It never holds the query string or a header: either may carry a secret.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use http::request::Parts;
+
+/// Hears of every request to the API: its path, its status or None for a client that left, and how long it took at the gateway.
+pub type RequestSink = Arc<dyn Fn(&str, Option<StatusCode>, Duration) + Send + Sync>;
 
 /// The line of one request, written when this is dropped.
 pub(crate) struct AccessLog {
@@ -13,10 +17,11 @@ pub(crate) struct AccessLog {
     function: Option<String>,
     status: Option<StatusCode>,
     started: Instant,
+    sink: Option<RequestSink>,
 }
 
 impl AccessLog {
-    pub(crate) fn start(head: &Parts, request_id: &str) -> Self {
+    pub(crate) fn start(head: &Parts, request_id: &str, sink: Option<RequestSink>) -> Self {
         Self {
             method: head.method.to_string(),
             path: head.uri.path().to_owned(),
@@ -24,6 +29,7 @@ impl AccessLog {
             function: None,
             status: None,
             started: Instant::now(),
+            sink,
         }
     }
 
@@ -38,10 +44,14 @@ impl AccessLog {
 
 impl Drop for AccessLog {
     fn drop(&mut self) {
-        let Self { method, path, request_id, function, status, started } = self;
+        let Self { method, path, request_id, function, status, started, sink } = self;
         let function = function.as_deref().unwrap_or("-");
         // The latency of the gateway; the function may have run on.
-        let latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let latency = started.elapsed();
+        if let Some(sink) = sink {
+            sink(path, *status, latency);
+        }
+        let latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
         match status {
             Some(status) => {
                 let status = status.as_u16();

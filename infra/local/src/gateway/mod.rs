@@ -9,6 +9,7 @@
 
 mod access_log;
 mod authorizer;
+mod beside;
 mod claims;
 mod cors;
 mod event;
@@ -31,7 +32,9 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use tokio::net::TcpListener;
 
+pub use self::access_log::RequestSink;
 pub use self::authorizer::KeySource;
+pub use self::beside::Beside;
 pub use self::iam::IamAuthorizer;
 use self::route::RouteTable;
 use crate::invoke::Invoke;
@@ -57,6 +60,10 @@ pub struct Settings {
     pub account_id: String,
     /// `requestContext.apiId`.
     pub api_id: String,
+    /// What is served beside the API, where no route of it stands in the way.
+    pub beside: Option<Beside>,
+    /// Who hears of every request to the API.
+    pub requests: Option<RequestSink>,
 }
 
 impl Default for Settings {
@@ -69,6 +76,8 @@ impl Default for Settings {
             shutdown_grace: Duration::from_secs(5),
             account_id: ACCOUNT_ID.into(),
             api_id: "local".into(),
+            beside: None,
+            requests: None,
         }
     }
 }

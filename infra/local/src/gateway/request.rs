@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 
 use super::access_log::AccessLog;
 use super::authorizer;
+use super::beside::Beside;
 use super::event::{self, Caller, Origin};
 use super::iam::{self, Claim};
 use super::limits::{self, BODY_LIMIT_BYTES, BodyError, EVENT_LIMIT_BYTES};
@@ -41,8 +42,11 @@ impl<I: Invoke> Gateway<I> {
     /// Answers a request of `client` to the gateway that listens on `server`.
     pub(crate) async fn handle(&self, client: SocketAddr, server: SocketAddr, request: Request<Incoming>) -> HttpResponse {
         let (head, mut body) = request.into_parts();
+        if let Some(beside) = self.beside(&head) {
+            return beside.answer(head, body).await;
+        }
         let request_id = new_request_id();
-        let mut log = AccessLog::start(&head, &request_id);
+        let mut log = AccessLog::start(&head, &request_id, self.settings.requests.clone());
         let origin = Origin {
             account_id: &self.settings.account_id,
             api_id: &self.settings.api_id,
@@ -59,6 +63,13 @@ impl<I: Invoke> Gateway<I> {
         }
         log.answered(response.status());
         response
+    }
+
+    /// What answers in place of the API: only where no route takes the request, and within the quota for heads.
+    fn beside(&self, head: &Parts) -> Option<&Beside> {
+        let beside = self.settings.beside.as_ref().filter(|beside| (beside.takes)(head) && limits::head_fits(head))?;
+        let raw_path = path::decode(head.uri.path())?;
+        self.routes.select(head.method.as_str(), &raw_path).is_none().then_some(beside)
     }
 
     async fn answer(&self, head: &Parts, body: &mut Incoming, origin: &Origin<'_>, log: &mut AccessLog) -> Result<HttpResponse, Refusal> {

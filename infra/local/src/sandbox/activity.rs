@@ -53,6 +53,8 @@ pub(super) struct Activity {
     pub(super) running: HashMap<String, Reply>,
     pub(super) closed: bool,
     pub(super) frozen: bool,
+    /// Stopped as it is, whatever it is doing: see [`Sandbox::hold`](super::Sandbox::hold).
+    pub(super) held: bool,
     pub(super) extensions: HashMap<String, Extension>,
     pub(super) init_error: Option<Bytes>,
     pub(super) exit: Option<String>,
@@ -100,9 +102,27 @@ impl Activity {
 
     pub(super) fn thaw(&mut self) {
         if let (true, Some(pid)) = (self.frozen, self.pid) {
-            signal_group(pid, Signal::SIGCONT);
+            if !self.held {
+                signal_group(pid, Signal::SIGCONT);
+            }
             self.frozen = false;
             self.thaws += 1;
+        }
+    }
+
+    /// Stops the process whatever it is doing. False where there is none.
+    pub(super) fn hold(&mut self) -> bool {
+        let Some(pid) = self.pid.filter(|_| self.phase != Phase::Ended && !self.held) else { return false };
+        signal_group(pid, Signal::SIGSTOP);
+        self.held = true;
+        true
+    }
+
+    /// Lets it go on, unless it is frozen anyway.
+    pub(super) fn release(&mut self) {
+        let held = std::mem::take(&mut self.held);
+        if let (true, false, Some(pid)) = (held, self.frozen || self.phase == Phase::Ended, self.pid) {
+            signal_group(pid, Signal::SIGCONT);
         }
     }
 }

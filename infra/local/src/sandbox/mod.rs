@@ -10,6 +10,7 @@ mod activity;
 mod api;
 mod extensions;
 mod invocation;
+mod log_entry;
 mod logs;
 mod process;
 mod report;
@@ -31,6 +32,7 @@ use activity::{Phase, Standing};
 pub(crate) use invocation::error_payload;
 pub use invocation::{FUNCTION_ERROR_EXIT, FUNCTION_ERROR_TIMEOUT, PAYLOAD_LIMIT_BYTES};
 use invocation::{Invocation, new_request_id};
+pub use log_entry::LogEntry;
 pub use logs::{LogLine, LogSink};
 use process::Process;
 pub use process::{MAX_CONCURRENCY, Program};
@@ -123,6 +125,17 @@ impl Sandbox {
         }
     }
 
+    /// Stops the process as it is, also amid an invocation, until [`release`](Self::release). Invocations that it gets meanwhile wait, and
+    /// their time runs. False where the process is gone, or held already.
+    pub fn hold(&self) -> bool {
+        self.state.hold()
+    }
+
+    /// Ends [`hold`](Self::hold).
+    pub fn release(&self) {
+        self.state.release();
+    }
+
     /// Closes the sandbox if it has been idle since before `since`; then nobody can reserve it any more.
     #[must_use]
     pub fn close_if_idle(&self, since: Instant) -> bool {
@@ -133,6 +146,7 @@ impl Sandbox {
     pub async fn shut_down(&self) {
         self.state.close();
         // Signals wait until a stopped process runs again.
+        self.state.release();
         self.state.thaw();
         if self.state.tell_extensions_shutdown(SHUTDOWN_WINDOW) {
             self.process.signal(Signal::SIGTERM);

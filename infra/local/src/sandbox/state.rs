@@ -171,6 +171,14 @@ impl State {
         self.lock().thaw();
     }
 
+    pub(super) fn hold(&self) -> bool {
+        self.lock().hold()
+    }
+
+    pub(super) fn release(&self) {
+        self.lock().release();
+    }
+
     /// Tells every extension that wants to know that the end is near. False where none is registered.
     pub(super) fn tell_extensions_shutdown(&self, window: Duration) -> bool {
         let mut inner = self.lock();
@@ -255,7 +263,7 @@ impl State {
         let inner = self.lock();
         let condition = match inner.phase {
             Phase::Ended => Condition::Ended,
-            _ if inner.frozen => Condition::Frozen,
+            _ if inner.frozen || inner.held => Condition::Frozen,
             Phase::Idle if inner.reserved == 0 => Condition::Idle,
             _ if inner.invocations > 1 => Condition::Warm,
             _ => Condition::Cold,
