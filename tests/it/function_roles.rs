@@ -110,6 +110,7 @@ async fn a_role_that_has_no_password_here_is_an_error_that_names_function_and_ro
         settings: local::cloud::Settings::default(),
         logs: Arc::new(drop),
         pins: Arc::new(|_| {}),
+        dashboard: None,
     };
     let started = Stack::start(plan, TcpListener::bind("127.0.0.1:0").await.unwrap(), &guard()).await;
     let error = format!("{:#}", started.err().unwrap());

@@ -45,7 +45,7 @@ pub(crate) fn running(state: &Path, api_url: &str, operator: &LocalCredentials) 
     let checkout = Workspace::find(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
     let claim = Claim::take(&state.join(checkout.state().file_name().unwrap())).unwrap();
     let (control_url, database_url) = (String::new(), String::new());
-    claim.publish(&Running { pid: 1, api_url: api_url.to_owned(), control_url, database_url, data_directory: None }, operator).unwrap();
+    claim.publish(&Running { pid: 1, api_url: api_url.to_owned(), control_url, database_url, data_directory: None }, operator, None).unwrap();
     claim
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use local::cloud::Settings;
+use local::drill;
 use local::invoke::{Invoke as _, InvokeError, Outcome};
 use local::proxy::{self, Pin};
 use local::sandbox::{Condition, LogLine, SandboxReport};
@@ -34,6 +35,8 @@ pub struct Options {
     pub template: Option<PathBuf>,
     /// The stand-in for RDS Proxy before the database; without it functions connect to the database itself, or the pooler before it.
     pub proxy: Option<proxy::Settings>,
+    /// Whether the dashboard is served beside the API. Its drills take the server for somebody's own.
+    pub dashboard: bool,
 }
 
 impl Default for Options {
@@ -47,6 +50,7 @@ impl Default for Options {
             executables: BTreeMap::new(),
             template: None,
             proxy: (!pgbouncer::is_wanted()).then(proxy::Settings::default),
+            dashboard: false,
         }
     }
 }
@@ -107,6 +111,7 @@ impl Api {
             settings: options.settings,
             logs: Arc::new(move |line| sink.lock().unwrap().push(line)),
             pins: Arc::new(move |pin| pins.lock().unwrap().push(pin.clone())),
+            dashboard: options.dashboard.then(|| drill::Database { address: database.administrated(), cluster: None }),
         };
         let stack = Stack::start(plan, listener, &guard()).await.unwrap();
         Self { stack, client: reqwest::Client::new(), logs, pinned }
@@ -227,6 +232,15 @@ impl Api {
     #[must_use]
     pub fn proxy(&self) -> &local::proxy::Proxy {
         self.stack.proxy.as_ref().expect("the functions connect through the stand-in")
+    }
+
+    /// The dashboard.
+    ///
+    /// # Panics
+    /// There is none.
+    #[must_use]
+    pub fn dashboard(&self) -> &local::dashboard::Dashboard {
+        self.stack.dashboard.as_deref().expect("a dashboard is among the options")
     }
 
     /// Ends everything.

@@ -61,6 +61,11 @@ impl Database {
         &self.name
     }
 
+    /// The database with its administrator's credentials, by no pooler.
+    pub(crate) fn administrated(&self) -> Address {
+        self.server.server().address(&self.name)
+    }
+
     /// How its administrator connects.
     #[must_use]
     pub fn admin(&self) -> PgConnectOptions {

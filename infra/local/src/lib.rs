@@ -16,6 +16,7 @@
 //! | [`build`] | the functions' binaries |
 //! | [`guard`] | nothing outlives its owner |
 //! | [`stack`] | all of it together; [`provision`] makes its database, [`roles`] sign in there, [`control`] is the port beside the API |
+//! | [`dashboard`] | a page on which all of it can be watched; [`drill`] has the faults that it injects |
 //! | [`workspace`], [`running`], [`address`] | the checkout, what runs of it, and the server that a person names |
 
 mod accept;
@@ -24,13 +25,16 @@ pub mod build;
 pub mod cloud;
 pub mod connect;
 pub mod control;
+pub mod dashboard;
 pub mod database;
+pub mod drill;
 mod fleet;
 pub mod forward;
 pub mod gateway;
 pub mod guard;
 pub mod invoke;
 pub mod issuer;
+pub mod loopback;
 pub mod migrate;
 pub mod pins;
 pub mod postgres;
@@ -40,9 +44,11 @@ pub mod roles;
 pub mod running;
 pub mod sandbox;
 mod scram;
+mod secret;
 pub mod seed;
 pub mod sigv4;
 pub mod stack;
 pub mod template;
+mod traffic;
 pub mod wire;
 pub mod workspace;

@@ -37,6 +37,8 @@ struct Record {
     running: Running,
     /// A `cargo dev` from before there were any tells of none.
     operator: Option<Operator>,
+    /// The token of the dashboard's commands.
+    dashboard_token: Option<String>,
 }
 
 /// The operator's credentials in the record.
@@ -91,17 +93,17 @@ impl Claim {
         }
     }
 
-    /// Publishes where things run, and what requests to the API are signed with, readable by this user only. It is withdrawn when the claim is
-    /// dropped.
+    /// Publishes where things run, what requests to the API are signed with, and the token of the dashboard's commands, readable by this user
+    /// only. It is withdrawn when the claim is dropped.
     ///
     /// # Errors
     /// The record cannot be written.
-    pub fn publish(&self, running: &Running, operator: &LocalCredentials) -> Result<()> {
+    pub fn publish(&self, running: &Running, operator: &LocalCredentials, dashboard_token: Option<&str>) -> Result<()> {
         let failed = || format!("cannot write {}", self.record.display());
         let folder = self.record.parent().with_context(failed)?;
         let only_this_user = std::fs::Permissions::from_mode(0o600);
         let mut file = tempfile::Builder::new().permissions(only_this_user).tempfile_in(folder).with_context(failed)?;
-        let record = Record { running: running.clone(), operator: Some(operator.into()) };
+        let record = Record { running: running.clone(), operator: Some(operator.into()), dashboard_token: dashboard_token.map(str::to_owned) };
         file.write_all(&serde_json::to_vec_pretty(&record)?).with_context(failed)?;
         file.persist(&self.record).with_context(failed)?;
         Ok(())
@@ -168,9 +170,19 @@ pub fn find(state: &Path) -> Result<Option<Running>> {
 /// # Errors
 /// As [`find`]; what runs is older than these credentials.
 pub fn find_with_operator(state: &Path) -> Result<Option<(Running, LocalCredentials)>> {
-    let Some(Record { running, operator }) = find_record(state)? else { return Ok(None) };
+    let Some(Record { running, operator, .. }) = find_record(state)? else { return Ok(None) };
     let operator = operator.context("the cargo dev that runs here is an older one, which takes no signed requests: start it anew")?;
     Ok(Some((running, operator.into())))
+}
+
+/// As [`find`], with the token of the dashboard's commands.
+///
+/// # Errors
+/// As [`find`]; what runs is older than the dashboard.
+pub fn find_with_dashboard_token(state: &Path) -> Result<Option<(Running, String)>> {
+    let Some(Record { running, dashboard_token, .. }) = find_record(state)? else { return Ok(None) };
+    let token = dashboard_token.context("the cargo dev that runs here is an older one, which has no dashboard: start it anew")?;
+    Ok(Some((running, token)))
 }
 
 fn find_record(state: &Path) -> Result<Option<Record>> {
@@ -200,7 +212,7 @@ mod tests {
         assert_eq!(find(folder.path()).unwrap(), None);
         let claim = Claim::take(folder.path()).unwrap();
         assert!(Claim::take(folder.path()).unwrap_err().to_string().contains("starting"));
-        claim.publish(&running(), &LocalCredentials::generate().unwrap()).unwrap();
+        claim.publish(&running(), &LocalCredentials::generate().unwrap(), None).unwrap();
         assert_eq!(find(folder.path()).unwrap(), Some(running()));
         assert!(Claim::take(folder.path()).unwrap_err().to_string().contains("http://a (pid 7)"));
         drop(claim);
@@ -212,7 +224,7 @@ mod tests {
     fn what_a_killed_one_left_behind_counts_as_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let claim = Claim::take(folder.path()).unwrap();
-        claim.publish(&running(), &LocalCredentials::generate().unwrap()).unwrap();
+        claim.publish(&running(), &LocalCredentials::generate().unwrap(), None).unwrap();
         let record = std::fs::read(folder.path().join("running.json")).unwrap();
         drop(claim);
         std::fs::write(folder.path().join("running.json"), record).unwrap();
@@ -231,12 +243,14 @@ mod tests {
         let record = folder.path().join("running.json");
         std::fs::write(&record, "{}").unwrap();
         std::fs::set_permissions(&record, std::fs::Permissions::from_mode(0o644)).unwrap();
-        claim.publish(&running(), &operator).unwrap();
+        claim.publish(&running(), &operator, Some("token-word")).unwrap();
         assert_eq!(std::fs::metadata(&record).unwrap().permissions().mode() & 0o777, 0o600);
         let (found, credentials) = find_with_operator(folder.path()).unwrap().unwrap();
         assert_eq!((&found, credentials.environment()), (&running(), operator.environment()));
         let shown = format!("{found:?} {credentials:?} {}", serde_json::to_string(&found).unwrap());
-        let secrets = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"].map(|name| operator.environment()[name].clone());
+        assert_eq!(find_with_dashboard_token(folder.path()).unwrap().unwrap().1, "token-word");
+        let [key, session] = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"].map(|name| operator.environment()[name].clone());
+        let secrets = [key, session, "token-word".to_owned()];
         assert!(secrets.iter().all(|secret| !shown.contains(secret.as_str())), "{shown}");
     }
 
@@ -247,5 +261,6 @@ mod tests {
         std::fs::write(folder.path().join("running.json"), serde_json::to_vec(&running()).unwrap()).unwrap();
         assert_eq!(find(folder.path()).unwrap(), Some(running()));
         assert!(find_with_operator(folder.path()).unwrap_err().to_string().contains("start it anew"));
+        assert!(find_with_dashboard_token(folder.path()).unwrap_err().to_string().contains("start it anew"));
     }
 }

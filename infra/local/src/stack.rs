@@ -13,6 +13,8 @@ use tokio::task::JoinSet;
 
 use crate::cloud::{self, Cloud};
 use crate::control;
+use crate::dashboard::{Dashboard, Ear, Watched};
+use crate::drill;
 use crate::gateway::{self, ACCOUNT_ID, Gateway, IamAuthorizer};
 use crate::guard::Guard;
 use crate::issuer::Issuer;
@@ -21,6 +23,7 @@ use crate::roles::Roles;
 use crate::sandbox::{LogSink, MAX_CONCURRENCY, Program};
 use crate::sigv4::{LocalCredentials, REGION};
 use crate::template::{Route, Template};
+use crate::traffic::Traffic;
 
 /// The audience of the local issuer's tokens.
 pub const AUDIENCE: &str = "thaw-local";
@@ -52,6 +55,8 @@ pub struct Plan<'a> {
     pub logs: LogSink,
     /// Where statements go that pin a session of the stand-in, or may.
     pub pins: PinSink,
+    /// The database that the dashboard's drills strike; without it there is no dashboard.
+    pub dashboard: Option<drill::Database>,
 }
 
 /// The bundle, running until it is shut down.
@@ -66,6 +71,8 @@ pub struct Stack {
     pub routes: Vec<Route>,
     /// The stand-in for RDS Proxy, where there is one.
     pub proxy: Option<Arc<Proxy>>,
+    /// The dashboard, where there is one.
+    pub dashboard: Option<Arc<Dashboard>>,
     api: SocketAddr,
     control: SocketAddr,
     stopping: watch::Sender<bool>,
@@ -137,10 +144,21 @@ impl Stack {
             };
             Ok((program, function.reserved_concurrency))
         });
-        let cloud = Cloud::new(programs.collect::<Result<_>>()?, &plan.settings, guard.clone(), plan.logs);
+        let ear = plan.dashboard.is_some().then(Ear::default);
+        let cloud = Cloud::new(programs.collect::<Result<_>>()?, &plan.settings, guard.clone(), overheard(plan.logs, ear.clone()));
         let operator = LocalCredentials::generate()?;
         let iam = IamAuthorizer::new(ACCOUNT_ID, REGION).with(&operator, OPERATOR.0, OPERATOR.1);
-        let settings = gateway::Settings { keys: Some(issuer.clone()), iam: Some(iam), cors: template.cors.clone(), ..gateway::Settings::default() };
+        let mut settings =
+            gateway::Settings { keys: Some(issuer.clone()), iam: Some(iam), cors: template.cors.clone(), ..gateway::Settings::default() };
+        settings.requests = ear.as_ref().map(Ear::requests);
+        let dashboard = match (ear, plan.dashboard) {
+            (Some(ear), Some(database)) => {
+                let traffic = Traffic::new(format!("http://{api}"), Arc::clone(&issuer), AUDIENCE, &template.routes);
+                Some(Dashboard::start(ear, Watched { cloud: Arc::clone(&cloud), proxy: proxy.clone(), traffic, database })?)
+            }
+            _ => None,
+        };
+        settings.beside = dashboard.as_ref().map(|dashboard| dashboard.beside(api.port()));
         let gateway = Gateway::new(template.routes.clone(), Arc::clone(&cloud), settings)?;
         let stopping = watch::Sender::new(false);
         let mut servers = JoinSet::new();
@@ -155,7 +173,7 @@ impl Stack {
                 _ = control_stopping.wait_for(|stopping| *stopping) => {}
             }
         });
-        Ok(Self { cloud, issuer, operator, routes: template.routes, proxy, api, control, stopping, servers })
+        Ok(Self { cloud, issuer, operator, routes: template.routes, proxy, dashboard, api, control, stopping, servers })
     }
 
     /// The API's URL.
@@ -180,10 +198,22 @@ impl Stack {
 
     /// Stops: first the API, so that open requests end, then every sandbox.
     pub async fn shut_down(self) {
+        if let Some(dashboard) = &self.dashboard {
+            dashboard.stop().await;
+        }
         self.stopping.send_replace(true);
         self.servers.join_all().await;
         self.cloud.shut_down().await;
     }
+}
+
+/// A sink for lines that also lets the dashboard hear them.
+fn overheard(logs: LogSink, ear: Option<Ear>) -> LogSink {
+    let Some(ear) = ear else { return logs };
+    Arc::new(move |line| {
+        ear.line(&line);
+        logs(line);
+    })
 }
 
 /// The port of the last start where it is free, so that tokens outlive a restart: they name the issuer by it.

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use local::workspace::Workspace;
 
-use crate::{completion, database, dev, health, output, pins, prepare, reset, seed, status, token};
+use crate::{completion, database, dev, drill, health, monitor, output, pins, prepare, reset, seed, status, token};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,6 +17,7 @@ Examples:
   cargo ops status --json                what runs where
   cargo health --watch                   whether requests are served
   cargo ops reset --scope fleet --reason \"failover drill\"
+  cargo ops drill stop                   the database is down for 5 s, and requests outlive it
   cargo ops migrate --database-url postgres://me:secret@127.0.0.1:5432/thaw
   cargo ops pins --database-url postgres://127.0.0.1:5432 --listen 127.0.0.1:6543";
 
@@ -40,6 +41,10 @@ enum Command {
     Health(health::Arguments),
     /// Lets functions give up their database sessions and open new ones
     Reset(reset::Arguments),
+    /// Strikes the running local API with a fault, and tells how long it took to heal
+    Drill(drill::Arguments),
+    /// Shows on a page of this machine what the monitor of a stack says
+    Monitor(monitor::Arguments),
     /// Brings a database's schema up to date
     Migrate(database::MigrateArguments),
     /// Fills an empty, migrated database with the same rows every time
@@ -74,6 +79,8 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Status(arguments) => status::run(&workspace()?, &arguments).await.map(|()| ExitCode::SUCCESS),
             Command::Health(arguments) => health::run(&workspace()?, &arguments).await,
             Command::Reset(arguments) => reset::run(&workspace()?, &arguments).await,
+            Command::Drill(arguments) => drill::run(&workspace()?, &arguments).await,
+            Command::Monitor(arguments) => monitor::run(&workspace()?, &arguments).await.map(|()| ExitCode::SUCCESS),
             Command::Migrate(arguments) => database::migrate(&arguments).await.map(|()| ExitCode::SUCCESS),
             Command::Seed(arguments) => seed::run(&arguments).await.map(|()| ExitCode::SUCCESS),
             Command::Pins(arguments) => pins::run(&arguments).await.map(|()| ExitCode::SUCCESS),

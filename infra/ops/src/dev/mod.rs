@@ -20,7 +20,8 @@ use local::{build, cloud, provision, proxy};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{output, seed, token};
+use crate::signed::Api;
+use crate::{monitor, output, seed, token};
 use postgres::Postgres;
 
 /// Pages of any local development server: theirs is plain HTTP, and its port anybody's choice.
@@ -57,7 +58,7 @@ pub(crate) async fn run(workspace: &Workspace, arguments: &Arguments) -> Result<
     tokio::pin!(stop);
     let claim = Claim::take(&workspace.state())?;
     // Whatever is being done is dropped by a signal; what it had started, the guard ends.
-    let mut up = tokio::select! {
+    let up = tokio::select! {
         started = start(workspace, arguments, &guard) => started?,
         signal = &mut stop => {
             screen::stopping(signal);
@@ -66,7 +67,7 @@ pub(crate) async fn run(workspace: &Workspace, arguments: &Arguments) -> Result<
             return Ok(ExitCode::from(128 + u8::try_from(signal.as_raw_value()).unwrap_or_default()));
         }
     };
-    claim.publish(&up.running, &up.stack.operator)?;
+    claim.publish(&up.running, &up.stack.operator, up.stack.dashboard.as_ref().map(|dashboard| dashboard.token()))?;
     screen::summary(&up.stack, &up.running)?;
     let ended = tokio::select! {
         signal = &mut stop => {
@@ -121,8 +122,12 @@ async fn start(workspace: &Workspace, arguments: &Arguments, guard: &Guard) -> R
         settings: cloud::Settings::default(),
         logs: Arc::new(screen::log_line),
         pins: Arc::new(screen::pin),
+        dashboard: Some(postgres.database()),
     };
     let stack = Stack::start(plan, listener, guard).await?;
+    if let Some(dashboard) = stack.dashboard.as_ref().filter(|_| stack.routes.iter().any(|route| route.path == monitor::PATH)) {
+        dashboard.show_checks(monitor::checks_of(Api::of_stack(&stack.api_url(), &stack.operator)?));
+    }
     let running = Running {
         pid: std::process::id(),
         api_url: stack.api_url(),

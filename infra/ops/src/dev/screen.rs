@@ -5,13 +5,13 @@ use std::io::{IsTerminal as _, Write as _};
 use anyhow::Result;
 use local::address::Address;
 use local::control::PROXY_PATH;
+use local::dashboard::PAGE_PATH;
 use local::provision::Provisioned;
 use local::proxy::Pin;
 use local::running::Running;
-use local::sandbox::LogLine;
+use local::sandbox::{LogEntry, LogLine};
 use local::stack::{Stack, TOKEN_LIFETIME};
 use local::template::Authorization;
-use serde::Deserialize;
 use tokio::signal::unix::SignalKind;
 
 use crate::{database, seed};
@@ -33,7 +33,7 @@ pub(super) fn stopping(signal: SignalKind) {
 /// One line of a function, after its name, on standard error: what of it a person reads first.
 pub(super) fn log_line(log: LogLine) {
     let name = format!("{:<10} {:<18}", "log", log.function);
-    let text = serde_json::from_str::<Entry>(&log.text).map_or(log.text, |entry| entry.to_string());
+    let text = LogEntry::of(&log).map_or(log.text, |entry| format!("{:<5} {entry}", entry.level));
     let mut out = std::io::stderr().lock();
     // A reader that went away must not end the function.
     let _ = if out.is_terminal() { writeln!(out, "\x1b[2m{name}\x1b[0m {text}") } else { writeln!(out, "{name} {text}") };
@@ -43,33 +43,6 @@ pub(super) fn log_line(log: LogLine) {
 pub(super) fn pin(pin: &Pin) {
     let mut out = std::io::stderr().lock();
     let _ = writeln!(out, "{:<10} {:<18} {}", "pin", pin.application, pin.finding);
-}
-
-/// A log line of `shared::telemetry`.
-#[derive(Deserialize)]
-struct Entry {
-    level: String,
-    message: String,
-    #[serde(default)]
-    request: String,
-    status: Option<u16>,
-    duration_ms: Option<f64>,
-}
-
-impl std::fmt::Display for Entry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:<5} {}", self.level, self.message)?;
-        if !self.request.is_empty() {
-            write!(f, ": {}", self.request)?;
-        }
-        if let Some(status) = self.status {
-            write!(f, ", {status}")?;
-        }
-        if let Some(duration_ms) = self.duration_ms {
-            write!(f, ", {duration_ms:.1} ms")?;
-        }
-        Ok(())
-    }
 }
 
 pub(super) fn database(address: &Address, provisioned: &Provisioned) {
@@ -88,6 +61,9 @@ pub(super) fn summary(stack: &Stack, running: &Running) -> Result<()> {
     step("issuer", &format!("{} (tokens: cargo ops token <subject>)", stack.control_url()));
     if let Some(directory) = &running.data_directory {
         step("data", &directory.display().to_string());
+    }
+    if stack.dashboard.is_some() {
+        step("dashboard", &format!("{api}{PAGE_PATH}"));
     }
     step("api", &api);
     for route in &stack.routes {

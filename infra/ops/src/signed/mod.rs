@@ -18,6 +18,7 @@ use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, si
 use aws_sigv4::sign::v4::SigningParams;
 use bytes::{Bytes, BytesMut};
 use local::address::is_loopback;
+use local::sigv4::LocalCredentials;
 use local::workspace::Workspace;
 use reqwest::{Client, Method, Response, Url, header, redirect};
 
@@ -53,6 +54,14 @@ impl Api {
     /// Nothing runs here, the URL is not usable, or region or credentials are not to be found. No message holds a secret.
     pub(crate) async fn open(workspace: &Workspace, arguments: &TargetArguments, access: Access) -> Result<Self> {
         Self::new(target::find(workspace, arguments, access).await?, TIMEOUT)
+    }
+
+    /// The API of a `cargo dev` that is starting, with the credentials that it has made.
+    ///
+    /// # Errors
+    /// The URL is none.
+    pub(crate) fn of_stack(api_url: &str, operator: &LocalCredentials) -> Result<Self> {
+        Self::new(target::local(api_url, operator)?, TIMEOUT)
     }
 
     fn new(target: Target, timeout: Duration) -> Result<Self> {

@@ -13,7 +13,7 @@ use secrecy::ExposeSecret as _;
 use super::aws;
 
 /// What a command that sends signed requests takes.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Debug, Default, Clone)]
 pub(crate) struct TargetArguments {
     /// The deployed API, as https://….execute-api.eu-central-1.amazonaws.com; without it the running cargo dev of this checkout
     #[arg(long, value_name = "URL")]
@@ -65,7 +65,7 @@ pub(super) async fn find(workspace: &Workspace, arguments: &TargetArguments, acc
     Ok(Target { base, region, credentials: Some(credentials), is_local: false })
 }
 
-fn local(api_url: &str, operator: &LocalCredentials) -> Result<Target> {
+pub(super) fn local(api_url: &str, operator: &LocalCredentials) -> Result<Target> {
     let session_token = operator.session_token.as_ref().map(|token| token.expose_secret().to_owned());
     let credentials =
         Credentials::new(&operator.access_key_id, operator.secret_access_key.expose_secret(), session_token, None, "the running cargo dev");
