@@ -5,7 +5,7 @@ use tests::{Command, Database};
 #[tokio::test]
 async fn every_command_explains_itself_with_examples() {
     let state = tempfile::tempdir().unwrap();
-    for command in ["dev", "token", "status", "reset", "migrate", "seed", "pins", "prepare", "completion"] {
+    for command in ["dev", "token", "status", "reset", "drill", "monitor", "migrate", "seed", "pins", "prepare", "completion"] {
         let ended = Command::run(state.path(), &[command, "--help"], &[]).await;
         assert_eq!(ended.code, Some(0), "{command}: {ended:?}");
         assert!(
@@ -47,7 +47,7 @@ async fn migrate_and_seed_work_on_a_named_database() {
 #[tokio::test]
 async fn a_failure_is_one_sentence_and_a_non_zero_exit() {
     let state = tempfile::tempdir().unwrap();
-    let cases: [(&[&str], i32, &str); 22] = [
+    let cases: [(&[&str], i32, &str); 27] = [
         (&["token", "user-1"], 1, "no local API runs on this checkout: start it with cargo dev"),
         (&["migrate", "--database-url", "postgres://me:hidden@127.0.0.1:1/thaw"], 1, "nothing listens there"),
         (&["migrate", "--database-url", "thaw"], 1, "is not a URL"),
@@ -69,6 +69,11 @@ async fn a_failure_is_one_sentence_and_a_non_zero_exit() {
         (&["reset", "--scope", "fleet", "--reason", "x", "--url", "http://api.example.com"], 1, "api.example.com is not this machine: say https"),
         (&["reset", "--scope", "fleet", "--reason", "x", "--url", "https://me:hidden@api.example.com"], 1, "has a user in it"),
         (&["completion", "tcsh"], 2, "bash"),
+        (&["drill", "stop"], 1, "no local API runs on this checkout: start it with cargo dev"),
+        (&["drill"], 2, "<FAULT>"),
+        (&["drill", "burn"], 2, "possible values: terminate, restart, stop, silence, freeze, rotate"),
+        (&["monitor"], 1, "start it with cargo dev, or name a deployed one with --url"),
+        (&["monitor", "--url", "https://me:hidden@api.example.com"], 1, "has a user in it"),
         (&["unknown"], 2, "unrecognized subcommand"),
     ];
     for (arguments, code, complaint) in cases {

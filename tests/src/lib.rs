@@ -9,6 +9,7 @@
 //! - [`Api`]: the bundle, served from the local cloud over such a database.
 //! - [`pgbouncer::PgBouncer`]: a pooler before a database.
 //! - [`FaultProxy`]: the network between the two, and its faults.
+//! - [`Browser`]: a real Chromium.
 //! - [`Command`]: the command line as a person starts it.
 //!
 //! Nothing has to be started beforehand, and nothing stays: a guard process ends the servers and removes their directories when the test
@@ -17,6 +18,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
 
 mod api;
+mod browser;
 mod client;
 mod cluster;
 mod command;
@@ -37,6 +39,7 @@ mod shop;
 mod wish;
 
 pub use api::{Api, Options};
+pub use browser::Browser;
 pub use client::Answer;
 pub use cluster::{Cluster, cluster_place};
 pub use command::Command;
