@@ -91,3 +91,19 @@ async fn a_reset_by_the_command_line_is_done_and_recorded_by_the_operators_name(
     assert!(refused.stderr.contains("include_busy: is only for the scope fleet"), "{}", refused.stderr);
     api.stop().await;
 }
+
+#[tokio::test]
+async fn what_a_command_did_is_a_json_document_where_that_is_asked_for() {
+    let (state, database) = (tempfile::tempdir().unwrap(), Database::fresh().await);
+    let url = database.admin_url();
+    let document = async |arguments: &[&str]| {
+        let ended = Command::run(state.path(), &[arguments, &["--database-url", &url, "--json"]].concat(), &nowhere(&[])).await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        serde_json::from_str::<Value>(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"))
+    };
+    let migrated = document(&["migrate"]).await;
+    assert!(migrated["applied"] == 0 && migrated["already_there"].as_u64().unwrap() >= 6, "{migrated}");
+    let seeded = document(&["seed", "--users", "10", "--models", "20", "--purchases", "30"]).await;
+    assert_eq!((&seeded["users"], &seeded["models"], &seeded["purchases"]), (&10.into(), &20.into(), &30.into()), "{seeded}");
+    assert!(!migrated.to_string().contains("password") && migrated["database"].as_str().unwrap().starts_with("postgres://"), "{migrated}");
+}

@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use local::address::Address;
 use local::migrate;
+use serde_json::json;
 
 use crate::output;
 
@@ -13,12 +14,16 @@ pub(crate) struct MigrateArguments {
     /// The database, with a user that may create roles (postgres://user:password@host:port/name)
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     database_url: String,
+    /// As one JSON document
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) async fn migrate(arguments: &MigrateArguments) -> Result<()> {
     let address = Address::parse(&arguments.database_url)?;
     let report = migrate::migrate(&address.options()?).await?;
-    output::line(&format!("{}: {}", address.shown(), describe(report)))
+    let document = json!({ "database": address.shown(), "applied": report.applied, "already_there": report.already_there });
+    output::document_or(arguments.json, &document, &format!("{}: {}", address.shown(), describe(report)))
 }
 
 /// What migrating did, for people.

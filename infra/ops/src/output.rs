@@ -20,6 +20,14 @@ pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
+/// Prints one JSON document, or the sentence that stands for it.
+///
+/// # Errors
+/// As [`line`].
+pub(crate) fn document_or(json: bool, document: &serde_json::Value, sentence: &str) -> Result<()> {
+    if json { line(&document.to_string()) } else { line(sentence) }
+}
+
 /// Whether the error is only that the reader went away, as after `| head -1`.
 pub(crate) fn is_closed(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)

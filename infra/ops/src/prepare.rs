@@ -15,6 +15,7 @@ use local::guard::Guard;
 use local::postgres::{self, Cluster, Durability, Settings, account};
 use local::workspace::Workspace;
 use local::{migrate, provision, stack};
+use serde_json::json;
 use tokio::process::Command;
 
 use crate::output;
@@ -25,6 +26,9 @@ pub(crate) struct Arguments {
     /// Leave .sqlx as it is; fail if .sqlx is not what the queries and the migrations say
     #[arg(long)]
     check: bool,
+    /// As one JSON document
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) async fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
@@ -45,7 +49,7 @@ pub(crate) async fn run(workspace: &Workspace, arguments: &Arguments) -> Result<
     ensure!(!new.is_empty(), "no query was found to describe");
     if arguments.check {
         ensure!(new == old, ".sqlx is not what the queries and the migrations say: run cargo ops prepare, and commit it");
-        return output::line(&format!(".sqlx is up to date: {} queries", new.len()));
+        return output::document_or(arguments.json, &json!({ "queries": new.len() }), &format!(".sqlx is up to date: {} queries", new.len()));
     }
     std::fs::create_dir_all(&committed).context("cannot make .sqlx")?;
     for (name, _) in &old {
@@ -54,7 +58,7 @@ pub(crate) async fn run(workspace: &Workspace, arguments: &Arguments) -> Result<
     for (name, text) in &new {
         std::fs::write(committed.join(name), text).with_context(|| format!("cannot write .sqlx/{name}"))?;
     }
-    output::line(&format!(".sqlx holds {} queries", new.len()))
+    output::document_or(arguments.json, &json!({ "queries": new.len() }), &format!(".sqlx holds {} queries", new.len()))
 }
 
 /// Compiles the functions against the database. Their sources are touched first: the macros write only where the compiler runs.

@@ -9,6 +9,7 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use local::address::Address;
 use local::connect;
 use local::seed::{Progress, SeedReport, Size, Table, seed};
+use serde_json::json;
 
 use crate::output;
 
@@ -29,6 +30,9 @@ pub(crate) struct Arguments {
     /// How many purchases
     #[arg(long, value_name = "N", default_value_t = Size::default().purchases)]
     purchases: u64,
+    /// As one JSON document
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
@@ -39,7 +43,11 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     let size = Size { users: arguments.users, models: arguments.models, purchases: arguments.purchases };
     let report = seed(&mut connection, size, &mut |progress| bar.show(progress)).await?;
     bar.finish();
-    output::line(&format!("{}: {} in {:.1} s", address.shown(), describe(report), began.elapsed().as_secs_f64()))
+    let took_s = began.elapsed().as_secs_f64();
+    let document = json!({
+        "database": address.shown(), "users": report.users, "models": report.models, "purchases": report.purchases, "took_s": took_s,
+    });
+    output::document_or(arguments.json, &document, &format!("{}: {} in {took_s:.1} s", address.shown(), describe(report)))
 }
 
 /// What a seed wrote, for people.
