@@ -103,7 +103,7 @@ async fn what_a_command_did_is_a_json_document_where_that_is_asked_for() {
     };
     let migrated = document(&["migrate"]).await;
     assert!(migrated["applied"] == 0 && migrated["already_there"].as_u64().unwrap() >= 6, "{migrated}");
-    let seeded = document(&["seed", "--users", "10", "--models", "20", "--purchases", "30"]).await;
-    assert_eq!((&seeded["users"], &seeded["models"], &seeded["purchases"]), (&10.into(), &20.into(), &30.into()), "{seeded}");
+    let seeded = document(&["seed", "--users", "20", "--models", "100", "--purchases", "400"]).await;
+    assert_eq!((&seeded["users"], &seeded["models"], &seeded["purchases"]), (&20.into(), &100.into(), &400.into()), "{seeded}");
     assert!(!migrated.to_string().contains("password") && migrated["database"].as_str().unwrap().starts_with("postgres://"), "{migrated}");
 }

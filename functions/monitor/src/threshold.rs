@@ -41,7 +41,11 @@ impl Threshold {
             Self::None => (Status::Pass, None),
             Self::Below { warn, fail } => (grade(number, warn, fail), shown(warn, fail)),
             Self::ShareOfLimit { warn, fail } => match limit {
-                Some(limit) => (grade(number, warn * limit, fail * limit), shown(warn * limit, fail * limit)),
+                Some(limit) => {
+                    // To a thousandth: more digits are the product's, and nobody's.
+                    let of_limit = |share: f64| (share * limit * 1e3).round() / 1e3;
+                    (grade(number, of_limit(warn), of_limit(fail)), shown(of_limit(warn), of_limit(fail)))
+                }
                 None => (Status::Pass, None),
             },
             Self::Above { warn } => {
