@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::moto::Moto;
-use tests::{Api, Database, Options};
+use tests::{Api, Database, Options, http_event};
 use tokio::net::TcpListener;
 
 /// The region that the stand-in gives to the functions.
@@ -34,6 +34,10 @@ async fn the_targets_of_a_proxy_are_what_the_api_of_rds_says() {
     }
     let available = || ("AVAILABLE".to_owned(), "pass".to_owned());
     assert!(seen.ends_with(&[available(), available()]), "{seen:?}");
+    let monitored = api.respond("monitor", &http_event("monitor-get.json")).await;
+    let monitored: Value = serde_json::from_str(monitored["body"].as_str().unwrap()).unwrap();
+    let check = monitored["checks"].as_array().unwrap().iter().find(|check| check["id"] == "proxy:targets").unwrap();
+    assert_eq!((&check["status"], &check["value"][0]["state"]), (&json!("pass"), &json!("AVAILABLE")), "{check}");
     assert!(seen[0] == available() || seen[0] == ("REGISTERING".to_owned(), "fail".to_owned()), "{seen:?}");
     api.stop().await;
 
