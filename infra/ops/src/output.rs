@@ -23,7 +23,7 @@ pub(crate) fn plain(text: &str) -> String {
 /// Prints one JSON document, or the sentence that stands for it.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub(crate) fn document_or(json: bool, document: &serde_json::Value, sentence: &str) -> Result<()> {
     if json { line(&document.to_string()) } else { line(sentence) }
 }
