@@ -1,18 +1,18 @@
 //! The loop around every piece of work: check out or connect, run, and after a failure decide. It knows no database: what connects is a
 //! [`Connector`], so that the simulation in its tests runs this very code under a paused clock.
 
-use std::panic::AssertUnwindSafe;
+mod attempt;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use futures_util::FutureExt as _;
+use attempt::{Marks, Opened};
 
 use crate::allowance::Allowance;
 use crate::breaker::{Admission, Breaker};
-use crate::cache::{Cache, Moment};
+use crate::cache::Cache;
 use crate::deadline::Deadline;
 use crate::error::{AttemptError, Error};
-use crate::probe::Probed;
 use crate::recovery::Recovery;
 use crate::retry::{Decision, Failure, Policy, Retry};
 use crate::tally::{Counts, Tally};
@@ -76,13 +76,6 @@ struct Protection {
     allowance: Allowance,
 }
 
-/// A connection, and when it was opened by the wall clock.
-#[derive(Debug)]
-struct Opened<C> {
-    connection: C,
-    at: SystemTime,
-}
-
 /// How far one operation has come.
 struct Progress {
     retry: Retry,
@@ -94,25 +87,6 @@ struct Progress {
     /// A proxy said that it has none.
     without_database: bool,
     renewed: bool,
-}
-
-/// What the attempts of one operation have met.
-#[derive(Default)]
-struct Marks {
-    /// How often a connection came about.
-    connects: u32,
-    /// Work panicked once.
-    panicked: bool,
-    /// How the last attempt came by its connection.
-    readied: Option<Readied>,
-}
-
-/// How an attempt came by its connection.
-#[derive(Clone, Copy)]
-struct Readied {
-    reused: bool,
-    took: Duration,
-    opened: SystemTime,
 }
 
 impl<C: Connector> Engine<C> {
@@ -194,106 +168,9 @@ impl<C: Connector> Engine<C> {
         }
     }
 
-    /// Runs work once, past recovery and breaker, within `timeout` for connecting and running together. A cached connection is pinged
-    /// first, however young it is: that it died says nothing about the database.
-    ///
-    /// # Errors
-    /// The failure of the attempt.
-    ///
-    /// # Cancel safety
-    /// As [`Engine::run`].
-    pub(crate) async fn probe<W: Work<C::Connection>>(&self, timeout: Duration, work: &W) -> Result<Probed<W::Output>, AttemptError> {
-        let (began, mut marks) = (now(), Marks::default());
-        let silent = |_| AttemptError::WorkTimeout { timeout_ms: timeout.as_millis() };
-        let output = tokio::time::timeout(timeout, self.attempt(work, timeout, Duration::ZERO, &mut marks)).await.map_err(silent)??;
-        let readied = marks.readied.unwrap_or(Readied { reused: false, took: Duration::ZERO, opened: self.connector.wall_clock() });
-        Ok(Probed {
-            output,
-            reused: readied.reused,
-            connect: readied.took,
-            work: (now() - began).saturating_sub(readied.took),
-            age: self.connector.wall_clock().duration_since(readied.opened).unwrap_or_default(),
-        })
-    }
-
-    /// Opens a connection for later.
-    ///
-    /// # Errors
-    /// The failure of the connect.
-    ///
-    /// # Cancel safety
-    /// Dropping the future leaves the cache as it was.
-    pub(crate) async fn warm(&self) -> Result<(), AttemptError> {
-        let opened = self.connect(self.limits.connect).await?;
-        self.cache.give_back(opened, self.moment());
-        Ok(())
-    }
-
     /// Takes out all idle connections.
     pub(crate) fn invalidate(&self) -> Vec<C::Connection> {
         self.cache.invalidate().into_iter().map(|opened| opened.connection).collect()
-    }
-
-    /// One attempt: a connection, then the work. The connection goes back into the cache only after a clean end.
-    async fn attempt<W: Work<C::Connection>>(
-        &self,
-        work: &W,
-        remaining: Duration,
-        max_idle: Duration,
-        marks: &mut Marks,
-    ) -> Result<W::Output, AttemptError> {
-        let began = now();
-        let mut opened = self.connection(remaining, max_idle, marks).await?;
-        let left = remaining.saturating_sub(now() - began);
-        if left <= self.limits.policy.reconnect_floor {
-            // Connecting took all: work that cannot end is not begun, and the next one has a connection.
-            self.cache.give_back(opened, self.moment());
-            return Err(AttemptError::ConnectTimeout { timeout_ms: remaining.as_millis() });
-        }
-        let timeout = self.limits.attempt.min(left);
-        let caught = AssertUnwindSafe(work.run(&mut opened.connection)).catch_unwind();
-        let result = match tokio::time::timeout(timeout, caught).await {
-            Err(_) => return Err(AttemptError::WorkTimeout { timeout_ms: timeout.as_millis() }),
-            Ok(Ok(result)) => result,
-            // The driver panics at some malformed messages. A second time it is the work's own fault.
-            Ok(Err(panic)) if std::mem::replace(&mut marks.panicked, true) => std::panic::resume_unwind(panic),
-            Ok(Err(_)) => Err(sqlx::Error::WorkerCrashed),
-        };
-        // After a rollback that the server told of, the connection is sound too.
-        if result.as_ref().err().is_none_or(|error| Recovery::of_work(error) == Recovery::Retry) {
-            self.cache.give_back(opened, self.moment());
-        }
-        result.map_err(AttemptError::Work)
-    }
-
-    /// The cached connection if it is to be trusted, else a new one.
-    async fn connection(&self, remaining: Duration, max_idle: Duration, marks: &mut Marks) -> Result<Opened<C::Connection>, AttemptError> {
-        let began = now();
-        let mut readied = |reused, opened| marks.readied = Some(Readied { reused, took: now() - began, opened });
-        if let Some(mut checked_out) = self.cache.check_out(self.moment(), max_idle) {
-            if !checked_out.stale || self.answers(&mut checked_out.connection.connection, self.limits.ping.min(remaining)).await {
-                readied(true, checked_out.connection.at);
-                return Ok(checked_out.connection);
-            }
-            tracing::info!("the connection did not outlive its idleness; connecting again");
-        }
-        let opened = self.connect(self.limits.connect.min(remaining.saturating_sub(now() - began))).await?;
-        readied(false, opened.at);
-        marks.connects += 1;
-        Ok(opened)
-    }
-
-    async fn answers(&self, connection: &mut C::Connection, timeout: Duration) -> bool {
-        let ping = AssertUnwindSafe(self.connector.ping(connection)).catch_unwind();
-        matches!(tokio::time::timeout(timeout, ping).await, Ok(Ok(true)))
-    }
-
-    async fn connect(&self, timeout: Duration) -> Result<Opened<C::Connection>, AttemptError> {
-        match tokio::time::timeout(timeout, AssertUnwindSafe(self.connector.connect()).catch_unwind()).await {
-            Ok(Ok(connected)) => connected.map(|connection| Opened { connection, at: self.connector.wall_clock() }),
-            Ok(Err(_)) => Err(AttemptError::Connect(sqlx::Error::WorkerCrashed)),
-            Err(_) => Err(AttemptError::ConnectTimeout { timeout_ms: timeout.as_millis() }),
-        }
     }
 
     fn decide(&self, error: &AttemptError, progress: &mut Progress, deadline: Deadline) -> Next {
@@ -330,10 +207,6 @@ impl<C: Connector> Engine<C> {
             self.protection().breaker.not_connected(self.connector.wall_clock());
         }
         progress.unavailable(last)
-    }
-
-    fn moment(&self) -> Moment {
-        Moment { wall: self.connector.wall_clock(), monotonic: now() }
     }
 
     fn protection(&self) -> MutexGuard<'_, Protection> {

@@ -1,6 +1,9 @@
 //! Single rules of the engine, on a connector that always connects. What holds under faults of every kind is the simulation's subject.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use futures_util::FutureExt as _;
 
 use super::*;
 use crate::said::says;

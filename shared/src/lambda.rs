@@ -14,7 +14,7 @@ mod shutdown;
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::Serialize;
 use tokio::runtime::{Builder, Runtime};
@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::db::Db;
 use crate::error::Error;
 use crate::http::{Request, Response};
+use crate::telemetry::milliseconds;
 use crate::{problem, telemetry};
 use runtime_api::RuntimeApi;
 pub use runtime_api::{ErrorDocument, Invocation};
@@ -194,11 +195,6 @@ where
             source: None,
         })),
     }
-}
-
-/// To the microsecond: more digits are noise.
-fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// Logs a failure, once: here.

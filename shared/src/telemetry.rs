@@ -3,6 +3,8 @@
 //! Each line within an invocation carries `request_id` in its span. Messages read alone and carry fields; units stand in field names. A
 //! failure is logged once, at the boundary ([`crate::lambda`]).
 
+use std::time::Duration;
+
 use tracing::level_filters::LevelFilter;
 
 /// Starts logging at the level of `AWS_LAMBDA_LOG_LEVEL`, or INFO. A second call does nothing. Panics are logged like any failure: one
@@ -23,6 +25,12 @@ pub fn init() {
         let location = panic.location().map(ToString::to_string);
         tracing::error!(location, "panicked: {}", panic.payload_as_str().unwrap_or("without words"));
     }));
+}
+
+/// Milliseconds as logs and reports have them, to the microsecond: more digits are noise.
+#[must_use]
+pub fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// Lambda's level names are those of `tracing` in capitals, and FATAL.

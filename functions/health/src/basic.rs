@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use shared::Db;
 use shared::error::AttemptError;
 use shared::probe::Probed;
+use shared::telemetry::milliseconds;
 
 use crate::query::{MissingMigrations, RoundTrip, ServerState};
-use crate::report::{Check, Status, milliseconds, seconds};
+use crate::report::{Check, Status, seconds};
 
 /// For connecting and the question together, so that an answer is there within a second also where the database is silent.
 pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_millis(800);

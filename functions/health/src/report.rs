@@ -110,11 +110,6 @@ impl Report {
     }
 }
 
-/// Milliseconds, to the microsecond: more digits are noise.
-pub(crate) fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
-}
-
 /// Seconds, to the millisecond.
 pub(crate) fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e3).round() / 1e3

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
+use shared::telemetry::milliseconds;
 use shared::{Db, Error, Key, Request, Response};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -11,7 +12,7 @@ use uuid::Uuid;
 use crate::audit::Record;
 use crate::fleet::{StillEnding, Terminated, Termination};
 use crate::order::{Order, Scope};
-use crate::probe::{Probe, milliseconds, probe};
+use crate::probe::{Probe, probe};
 
 /// How long sessions are waited for that were told to end.
 const END_LIMIT: Duration = Duration::from_secs(1);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use shared::telemetry::milliseconds;
 use shared::{Db, Query};
 use sqlx::PgConnection;
 
@@ -37,9 +38,4 @@ pub(crate) async fn probe(db: &Db) -> Probe {
             Probe { status: "fail", connected_anew: None, round_trip_ms: None }
         }
     }
-}
-
-/// To the microsecond: more digits are noise.
-pub(crate) fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
