@@ -118,6 +118,7 @@ impl<C: Connector> Engine<C> {
         let mut progress =
             Progress { retry, began: now(), admission, marks: Marks::default(), fresh: false, without_database: false, renewed: false };
         if admission == Admission::Refused {
+            tally.add(Counts { refused: u32::from(has_time), ..Counts::default() });
             return Err(progress.unavailable(None));
         }
         let result = self.repeat(deadline, work, &mut progress).await;
@@ -223,7 +224,7 @@ enum Next {
 
 impl Progress {
     fn counts(&self) -> Counts {
-        Counts { resends: self.retry.resends(), reconnects: self.retry.reconnects(), connects: self.marks.connects }
+        Counts { resends: self.retry.resends(), reconnects: self.retry.reconnects(), connects: self.marks.connects, refused: 0 }
     }
 
     fn unavailable(&self, source: Option<AttemptError>) -> Error {

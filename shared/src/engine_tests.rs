@@ -156,9 +156,9 @@ async fn what_an_operation_cost_is_counted_and_work_that_was_not_sent_again_is_n
     let work = SaysUntil::new("57P01", 2);
     let deadline = || Deadline::after(LIMITS.budget, now());
     engine.run(deadline(), &work, fastrand::Rng::with_seed(1), &tally).await.unwrap();
-    assert_eq!(tally.counts(), Counts { resends: 2, reconnects: 0, connects: 3 });
+    assert_eq!(tally.counts(), Counts { resends: 2, reconnects: 0, connects: 3, refused: 0 });
     engine.run(deadline(), &work, fastrand::Rng::with_seed(1), &tally).await.unwrap();
-    assert_eq!(tally.counts(), Counts { resends: 2, reconnects: 0, connects: 3 }, "a warm one costs nothing");
+    assert_eq!(tally.counts(), Counts { resends: 2, reconnects: 0, connects: 3, refused: 0 }, "a warm one costs nothing");
     while engine.protection().allowance.spend() {}
     let error = run(&engine, &SaysUntil::new("57P01", u32::MAX)).await.unwrap_err();
     assert!(matches!(error, Error::Unavailable { resends: 0, .. }), "the allowance was empty: {error:?}");

@@ -8,6 +8,7 @@
 //! 300 ms to end, and the idle connections are closed politely. Invocations leave nothing behind: resident memory does not grow with their
 //! number (`cargo test-soak`), and none of them changes the environment, so the trace id stands only in the Runtime API's header.
 
+mod request_metrics;
 mod run;
 mod runtime_api;
 mod shutdown;
@@ -152,17 +153,19 @@ where
 {
     let began = Instant::now();
     let request_id = invocation.request_id().to_owned();
+    let sandbox = request_metrics::Sandbox::at(&invocation, db.config().concurrency);
+    let counted = db.clone();
     let (what, result) = match Request::from_event(&invocation.event, &request_id, invocation.deadline_ms, db.config()) {
         Err(error) => (String::new(), Err(error)),
         Ok(request) => {
             let what = format!("{} {}", request.method(), request.path());
-            (what, in_time(request, handler, db.clone()).await)
+            (what, in_time(request, handler, db).await)
         }
     };
     let duration_ms = milliseconds(began.elapsed());
     let response = match result {
         Ok(response) => {
-            let (status, cost) = (response.status().as_u16(), db.counts());
+            let (status, cost) = (response.status().as_u16(), counted.counts());
             // A field that is zero is left out: most lines have none of them.
             let (resends, reconnects) = (more_than_none(cost.resends), more_than_none(cost.reconnects));
             let connects = more_than_none(cost.connects);
@@ -174,6 +177,7 @@ where
             problem::response(&error, &request_id)
         }
     };
+    request_metrics::emit(&request_id, sandbox, duration_ms, response.status(), counted.counts());
     answer(&response.into_event())
 }
 

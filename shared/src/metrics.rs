@@ -4,7 +4,7 @@
 //! The namespace is `thaw`, the one dimension `function`: each further one multiplies what they cost.
 
 use std::io::Write as _;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 pub use ::metrics::Unit;
 use metrics_cloudwatch_embedded::{Builder, Collector};
@@ -30,7 +30,10 @@ impl Point {
 /// Writes these values as one line, with the id of the invocation as a property. A standard output that is gone takes nothing along: the
 /// metrics are lost, as the logs are.
 pub fn emit(request_id: &str, points: &[Point]) {
+    // One line at a time: what is recorded belongs to the next line, whoever writes it.
+    static WRITING: Mutex<()> = Mutex::new(());
     let Some(collector) = collector() else { return };
+    let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     for point in points {
         // Of a histogram only what came since the last line is written, of a gauge always its last value, also where nothing was measured.
         ::metrics::describe_histogram!(point.name, point.unit, "");

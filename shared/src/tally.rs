@@ -8,6 +8,7 @@ pub(crate) struct Tally {
     resends: AtomicU32,
     reconnects: AtomicU32,
     connects: AtomicU32,
+    refused: AtomicU32,
 }
 
 /// The counts at one moment.
@@ -19,6 +20,8 @@ pub(crate) struct Counts {
     pub(crate) reconnects: u32,
     /// How often a connection came about.
     pub(crate) connects: u32,
+    /// How often the breaker turned an operation away.
+    pub(crate) refused: u32,
 }
 
 impl Tally {
@@ -27,11 +30,12 @@ impl Tally {
         self.resends.fetch_add(counts.resends, Ordering::Relaxed);
         self.reconnects.fetch_add(counts.reconnects, Ordering::Relaxed);
         self.connects.fetch_add(counts.connects, Ordering::Relaxed);
+        self.refused.fetch_add(counts.refused, Ordering::Relaxed);
     }
 
     /// The sums so far.
     pub(crate) fn counts(&self) -> Counts {
         let read = |count: &AtomicU32| count.load(Ordering::Relaxed);
-        Counts { resends: read(&self.resends), reconnects: read(&self.reconnects), connects: read(&self.connects) }
+        Counts { resends: read(&self.resends), reconnects: read(&self.reconnects), connects: read(&self.connects), refused: read(&self.refused) }
     }
 }

@@ -46,6 +46,7 @@ mod proxy_targets;
 mod proxy_wire;
 mod repository;
 mod representations;
+mod request_metrics;
 mod reset;
 mod restart;
 mod roles;

@@ -34,7 +34,6 @@ impl LogEntry {
     }
 }
 
-/// All but the level.
 /// All but the level, in one line.
 impl std::fmt::Display for LogEntry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -15,6 +15,14 @@ pub struct LogLine {
     pub text: String,
 }
 
+impl LogLine {
+    /// Whether it is for CloudWatch's metrics and not for people: its embedded metric format begins with what the metrics are.
+    #[must_use]
+    pub fn is_metrics(&self) -> bool {
+        self.text.starts_with(r#"{"_aws":"#)
+    }
+}
+
 /// Where lines go.
 pub type LogSink = Arc<dyn Fn(LogLine) + Send + Sync>;
 

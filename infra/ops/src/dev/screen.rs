@@ -32,6 +32,9 @@ pub(super) fn stopping(signal: SignalKind) {
 
 /// One line of a function, after its name, on standard error: what of it a person reads first.
 pub(super) fn log_line(log: LogLine) {
+    if log.is_metrics() {
+        return;
+    }
     let name = format!("{:<10} {:<18}", "log", log.function);
     let text = LogEntry::of(&log).map_or(log.text, |entry| format!("{:<5} {entry}", entry.level));
     let mut out = std::io::stderr().lock();
