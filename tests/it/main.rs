@@ -58,6 +58,7 @@ mod seed;
 mod signed_requests;
 mod silence;
 mod soak;
+mod stacks;
 mod time_ladder;
 mod tokens;
 mod transactions;

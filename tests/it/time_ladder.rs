@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use local::template::{Function, Template};
 
 const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
+const PROXY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/database.yaml");
 const ROLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/migrations/0001_roles.sql");
 
 fn read(path: &str) -> Result<String> {
@@ -42,20 +43,28 @@ fn role_setting_ms(setting: &str) -> Result<u64> {
     found[0].parse().with_context(|| format!("{setting} in {ROLES} is {}", found[0]))
 }
 
+/// The proxy's borrow timeout, which its template says in seconds.
+fn borrow_ms() -> Result<u64> {
+    let proxy = read(PROXY)?;
+    let found: Vec<&str> = proxy.lines().filter_map(|line| line.trim_start().strip_prefix("ConnectionBorrowTimeout: ")).collect();
+    ensure!(found.len() == 1, "{PROXY} must have exactly one ConnectionBorrowTimeout, and has {}", found.len());
+    Ok(found[0].parse::<u64>().with_context(|| format!("ConnectionBorrowTimeout in {PROXY} is {}", found[0]))? * 1000)
+}
+
 /// Every rung of the ladder as it is in force for one function.
 fn in_force(function: &Function, written: &BTreeMap<String, u64>) -> Result<BTreeMap<&'static str, u64>> {
     let variable = |name: &str| -> Result<u64> {
         let value = function.environment.get(name).with_context(|| format!("{} has no {name}", function.name))?;
         value.parse().with_context(|| format!("{name} of {} is {value}", function.name))
     };
-    // Set where no file of this test's reach says it: in the proxy and by AWS.
+    // Set where no file of ours says it: by AWS.
     let elsewhere = |name: &str| written.get(name).copied().with_context(|| format!("the ladder does not say {name}"));
     Ok(BTreeMap::from([
         ("ping", variable("DB_PING_TIMEOUT_MS")?),
         ("connect", variable("DB_CONNECT_TIMEOUT_MS")?),
         ("lock_timeout", role_setting_ms("lock_timeout")?),
         ("statement_timeout", role_setting_ms("statement_timeout")?),
-        ("borrow", elsewhere("borrow")?),
+        ("borrow", borrow_ms()?),
         ("idle_in_transaction_session_timeout", role_setting_ms("idle_in_transaction_session_timeout")?),
         ("attempt", variable("DB_ATTEMPT_TIMEOUT_MS")?),
         ("budget", variable("RETRY_BUDGET_MS")?),

@@ -99,7 +99,10 @@ fn read(template: &Path, issuer: &str, cors_allowed_origins: &str) -> Result<Tem
         ("JwtIssuer", issuer),
         ("JwtAudience", AUDIENCE),
         ("DbHost", "127.0.0.1"),
+        ("DbName", "thaw"),
         ("DbAuth", "password"),
+        // There is no API of RDS here, whose proxy could be asked about.
+        ("DbProxyName", "none"),
         ("CorsAllowedOrigins", cors_allowed_origins),
     ];
     Template::read(template, &parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
