@@ -30,6 +30,8 @@ mod cache;
 mod connect;
 pub mod db;
 mod engine;
+#[cfg(feature = "migrations")]
+pub mod migrations;
 mod pooler;
 pub mod probe;
 #[cfg(feature = "proxy-targets")]

@@ -28,6 +28,7 @@ mod keyed_writes;
 mod keys;
 mod lists;
 mod managed_instances;
+mod migrate_function;
 mod migrations;
 mod monitor;
 mod openapi;

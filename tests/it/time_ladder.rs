@@ -14,12 +14,15 @@ fn read(path: &str) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))
 }
 
+/// The functions behind routes.
 fn functions() -> Result<Vec<Function>> {
     let overrides = [("JwtIssuer", "https://issuer.test"), ("JwtAudience", "thaw"), ("DbHost", "db.test")];
     let overrides: BTreeMap<String, String> = overrides.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    let functions = Template::read(Path::new(TEMPLATE), &overrides)?.functions;
-    ensure!(!functions.is_empty(), "the template has no function");
-    Ok(functions)
+    let mut template = Template::read(Path::new(TEMPLATE), &overrides)?;
+    // What no request waits for, such as bringing the schema up, has no place on it.
+    template.functions.retain(|function| template.routes.iter().any(|route| route.function == function.name));
+    ensure!(!template.functions.is_empty(), "the template has no function with a route");
+    Ok(template.functions)
 }
 
 /// The figures of the comment, by name: lines `#   <name> <milliseconds> …` between `# Time ladder` and `Globals:`.

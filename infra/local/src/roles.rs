@@ -17,6 +17,9 @@ pub const APP_ROLE: &str = "thaw_app";
 /// The role of the functions that watch over the database.
 pub const OPS_ROLE: &str = "thaw_ops";
 
+/// The one that brings the schema up, past any proxy: here the administrator of the server by another name.
+pub const MASTER_ROLE: &str = "thaw_master";
+
 /// Those roles on one database, each with its password.
 #[derive(Debug, Clone)]
 pub struct Roles {
@@ -68,6 +71,9 @@ impl Roles {
     /// # Errors
     /// There is no such role.
     pub fn url(&self, role: &str) -> Result<String> {
+        if role == MASTER_ROLE {
+            return Ok(self.address.url());
+        }
         let known = || self.passwords.keys().map(String::as_str).collect::<Vec<_>>().join(" or ");
         let password = self.passwords.get(role).with_context(|| format!("the role {role:?} has no password here: it must be {}", known()))?;
         self.address.url_as(role, password.expose_secret())

@@ -19,7 +19,7 @@ use crate::gateway::{self, ACCOUNT_ID, Gateway, IamAuthorizer};
 use crate::guard::Guard;
 use crate::issuer::Issuer;
 use crate::proxy::{self, PinSink, Proxy, Upstream};
-use crate::roles::Roles;
+use crate::roles::{MASTER_ROLE, Roles};
 use crate::sandbox::{LogSink, MAX_CONCURRENCY, Program};
 use crate::sigv4::{LocalCredentials, REGION};
 use crate::template::{Route, Template};
@@ -90,7 +90,8 @@ pub fn functions(template: &Path) -> Result<Vec<String>> {
 /// What a function needs beyond the template to connect to the database itself: the URL of its role, whose sslmode takes the place of
 /// `DB_TLS`.
 fn direct_environment(roles: &Roles, role: &str) -> Result<BTreeMap<String, String>> {
-    let variables = [("DATABASE_URL", roles.url(role)?), ("DB_AUTH", "password".to_owned()), ("DB_TLS", String::new())];
+    let variables =
+        [("DATABASE_URL", roles.url(role)?), ("DB_AUTH", "password".to_owned()), ("DB_TLS", String::new()), ("DB_CA_FILE", String::new())];
     Ok(variables.map(|(name, value)| (name.to_owned(), value)).into())
 }
 
@@ -101,6 +102,8 @@ fn read(template: &Path, issuer: &str, cors_allowed_origins: &str) -> Result<Tem
         ("DbHost", "127.0.0.1"),
         ("DbName", "thaw"),
         ("DbAuth", "password"),
+        ("DbClusterHost", "127.0.0.1"),
+        ("DbMasterUser", MASTER_ROLE),
         // There is no API of RDS here, whose proxy could be asked about.
         ("DbProxyName", "none"),
         ("CorsAllowedOrigins", cors_allowed_origins),
@@ -129,12 +132,12 @@ impl Stack {
             environment.extend(function.sandbox_concurrency.map(|concurrency| (MAX_CONCURRENCY.to_owned(), concurrency.to_string())));
             let role = plan.environment.get("DB_USER").or(environment.get("DB_USER")).filter(|role| !role.is_empty());
             let database = match (&proxy, role) {
-                (Some(proxy), _) => proxy.environment(),
-                (None, Some(role)) => {
+                (Some(proxy), role) if role.is_none_or(|role| role != MASTER_ROLE) => proxy.environment(),
+                (_, Some(role)) => {
                     direct_environment(plan.roles, role).with_context(|| format!("the function {} cannot sign in as its DB_USER", function.name))?
                 }
                 // It says itself that it has no database.
-                (None, None) => BTreeMap::new(),
+                (_, None) => BTreeMap::new(),
             };
             environment.extend(database);
             environment.extend(plan.environment.clone());

@@ -3,7 +3,7 @@
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>,
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html>.
 
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::uri::{Authority, Scheme};
@@ -14,6 +14,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde::Serialize;
 
+use crate::config::Config;
+use crate::deadline::Deadline;
 use crate::error::chain;
 
 const ADDRESS: &str = "AWS_LAMBDA_RUNTIME_API";
@@ -268,6 +270,12 @@ impl Invocation {
     #[must_use]
     pub fn request_id(&self) -> &str {
         &self.id.request_id
+    }
+
+    /// When its work has to be done, by the budget and the reserve of `config`.
+    #[must_use]
+    pub fn deadline(&self, config: &Config) -> Deadline {
+        Deadline::of_invocation(self.deadline_ms, config.budget, config.reserve, SystemTime::now(), Instant::now())
     }
 
     /// How many invocations this worker of the sandbox had before. A sandbox that takes one at a time may have been frozen before each.

@@ -2,5 +2,5 @@
 //! file, but not a new one.
 
 fn main() {
-    println!("cargo:rerun-if-changed=../migrations");
+    println!("cargo:rerun-if-changed=../infra/migrations");
 }
