@@ -34,6 +34,9 @@ const STEPS: [Step; 21] = [
     ("user-models", "user-model-delete.json", Some("gone"), 404),
 ];
 
+/// It connects to the database itself, because a migration pins; tests/it/migrate_function.rs sends its events.
+const PAST_THE_PROXY: &str = "migrate";
+
 async fn respond(api: &Api, (function, event, key, _): Step) -> Value {
     let mut event = http_event(event);
     if let Some(key) = key {
@@ -60,7 +63,7 @@ async fn no_statement_of_any_function_pins_or_may_pin() {
     assert_eq!((report.clients, report.borrowed), (functions.len(), 0), "{report:?}");
     // The same functions are the template's: a new one has to be asked here, too.
     let template = local::stack::functions(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml")).unwrap();
-    assert_eq!(template.into_iter().collect::<BTreeSet<_>>(), functions);
+    assert_eq!(template.into_iter().filter(|function| function != PAST_THE_PROXY).collect::<BTreeSet<_>>(), functions);
     api.stop().await;
 }
 
@@ -68,7 +71,8 @@ async fn no_statement_of_any_function_pins_or_may_pin() {
 fn every_sample_event_is_sent_and_every_route_has_one() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/events");
     let files: BTreeSet<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    assert_eq!(files, STEPS.iter().map(|(_, event, ..)| (*event).to_owned()).collect());
+    let by_the_proxy: BTreeSet<_> = files.iter().filter(|file| !file.starts_with(PAST_THE_PROXY)).cloned().collect();
+    assert_eq!(by_the_proxy, STEPS.iter().map(|(_, event, ..)| (*event).to_owned()).collect());
     let document = crate::openapi::Document::read();
     let routes: BTreeSet<_> = document.operations().iter().map(|operation| format!("{} {}", operation.method, operation.path)).collect();
     let requests: Vec<_> = files.iter().map(|file| (file, http_event(file))).filter(|(_, event)| event.get("routeKey").is_some()).collect();
