@@ -15,7 +15,8 @@ pub struct MigrationReport {
     pub already_there: u64,
 }
 
-/// Why a database was not brought up. Each is a sentence that says how to mend it, without values of the database's rows.
+/// Why a database was not brought up. Each is a sentence that says how to mend it; of the server's words it repeats the message, and neither
+/// detail nor hint, which hold values of rows.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationError {
     /// A migration was changed after it was applied.
@@ -32,6 +33,17 @@ pub enum MigrationError {
         /// The first that is not known.
         version: i64,
     },
+    /// The database is further than this program in one place and behind it in another.
+    #[error(
+        "the database has migration {version}, which this code does not know, and lacks {migration}, which this code has: they come from \
+         different histories; deploy code that has both"
+    )]
+    Diverged {
+        /// The first that is not known.
+        version: i64,
+        /// The first that is missing, as its file is called.
+        migration: String,
+    },
     /// The role may not do it.
     #[error(
         "{step} needs a right that role {user:?} lacks ({message}); run it as a superuser, as a role with CREATEROLE that owns the database and \
@@ -43,6 +55,16 @@ pub enum MigrationError {
         /// As whom.
         user: String,
         /// The server's words.
+        message: String,
+    },
+    /// A value was wrong: SQLSTATEs of class 22, whose messages repeat it.
+    #[error("{step} failed: {message}")]
+    Data {
+        /// What was being done.
+        step: String,
+        /// Such as 22P02.
+        sqlstate: String,
+        /// The server's words, with the value.
         message: String,
     },
     /// The server refused it.
@@ -66,6 +88,19 @@ pub enum MigrationError {
     Other(MigrateError),
 }
 
+impl MigrationError {
+    /// As it is displayed, but without values that stand in the database: for logs, and for whoever may not read it.
+    #[must_use]
+    pub fn without_values(&self) -> String {
+        match self {
+            Self::Data { step, sqlstate, .. } => {
+                format!("{step} failed: SQLSTATE {sqlstate}, whose message may hold values; it stands in the server's log")
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
 /// How many migrations this program has.
 #[must_use]
 pub fn known() -> u64 {
@@ -79,7 +114,8 @@ pub fn known() -> u64 {
 /// `thaw_migrate`.
 ///
 /// # Errors
-/// [`MigrationError`]. What the earlier migrations of the run did stays.
+/// [`MigrationError`]. What the earlier migrations of the run did stays. [`MigrationError::Newer`] says that the database has all that this
+/// program has, and more.
 ///
 /// # Cancel safety
 /// Dropping the future and the connection rolls back the migration under way and releases the lock.
@@ -90,7 +126,14 @@ pub async fn migrate(connection: &mut PgConnection, user: &str) -> Result<Migrat
 
     let already_there = applied(connection, user).await?;
     // Not `run`, whose future is not provably Send inside others.
-    MIGRATOR.run_direct(connection).await.map_err(|error| explain(error, user))?;
+    if let Err(error) = MIGRATOR.run_direct(connection).await {
+        let error = explain(error, user);
+        let MigrationError::Newer { version } = error else { return Err(error) };
+        return Err(match missing(connection, user).await? {
+            Some(migration) => MigrationError::Diverged { version, migration },
+            None => MigrationError::Newer { version },
+        });
+    }
     let applied = applied(connection, user).await?.saturating_sub(already_there);
     Ok(MigrationReport { applied, already_there })
 }
@@ -113,6 +156,15 @@ pub async fn applied(connection: &mut PgConnection, user: &str) -> Result<u64, M
     Ok(count.unsigned_abs())
 }
 
+/// The first migration of this program that the database lacks.
+async fn missing(connection: &mut PgConnection, user: &str) -> Result<Option<String>, MigrationError> {
+    let there: Vec<i64> = query_scalar("select version from public._sqlx_migrations")
+        .fetch_all(connection)
+        .await
+        .map_err(|error| refusal(error, "reading which migrations the database has", user))?;
+    Ok(MIGRATOR.iter().find(|migration| !there.contains(&migration.version)).map(|migration| name(migration.version)))
+}
+
 fn explain(error: MigrateError, user: &str) -> MigrationError {
     match error {
         MigrateError::VersionMismatch(version) => MigrationError::Changed { migration: name(version) },
@@ -129,6 +181,7 @@ fn refusal(error: sqlx::Error, step: &str, user: &str) -> MigrationError {
     let message = database.message().to_owned();
     match database.code().as_deref() {
         Some("42501") => MigrationError::Forbidden { step, user: user.to_owned(), message },
+        Some(data) if data.starts_with("22") => MigrationError::Data { step, sqlstate: data.to_owned(), message },
         _ => MigrationError::Refused { step, message },
     }
 }

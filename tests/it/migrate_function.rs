@@ -172,6 +172,12 @@ async fn older_code_beside_a_newer_schema_is_a_success_that_says_so() {
     let answer = bucket.only();
     assert_eq!(answer["Status"], "SUCCESS", "{answer}");
     assert!(answer["Reason"].as_str().unwrap().contains("forward only"), "{answer}");
+    // One that lacks what this code needs is no newer one.
+    run(&database.admin(), "delete from _sqlx_migrations where version = 6").await;
+    invoke(&api, &event("migrate-update.json", &bucket.open().await)).await.unwrap();
+    let answer = bucket.only();
+    let reason = answer["Reason"].as_str().unwrap();
+    assert!(answer["Status"] == "FAILED" && reason.contains("lacks migration 0006_resets") && reason.contains("9999"), "{answer}");
     api.stop().await;
 }
 
@@ -196,6 +202,24 @@ async fn a_migration_that_cannot_be_is_a_failure_that_names_it() {
     assert!(reason.starts_with("migration 0002_marketplace failed: ") && reason.contains("already exists"), "{reason}");
     let direct = invoke(&api, &json!({ "action": "migrate" })).await.unwrap_err();
     assert_eq!((&direct["errorType"], &direct["errorMessage"]), (&json!("Migrate.Failed"), &json!(reason)));
+
+    // A message that repeats a value.
+    run(
+        &database.admin(),
+        "create function refuse() returns event_trigger language plpgsql as $$
+         begin
+             if current_query() like '%create table users%' then
+                 raise exception 'invalid input syntax for type uuid: \"secret-word\"' using errcode = '22P02';
+             end if;
+         end $$;
+         create event trigger refuse on ddl_command_start execute function refuse()",
+    )
+    .await;
+    invoke(&api, &event("migrate-create.json", &url)).await.unwrap();
+    let refused = bucket.only();
+    assert!(refused["Reason"].as_str().unwrap().starts_with("migration 0002_marketplace failed: SQLSTATE 22P02"), "{refused}");
+    let text: String = api.logs().iter().map(|line| line.text.clone()).collect();
+    assert!(!text.contains("secret-word") && !refused.to_string().contains("secret-word"), "{text}");
     api.stop().await;
 }
 

@@ -64,7 +64,7 @@ fn told(report: &Report) -> String {
 
 fn failed(failure: &Failure) -> String {
     let chain = match failure {
-        Failure::Migrations(error) => error.to_string(),
+        Failure::Migrations(error) => error.without_values(),
         Failure::Database(error) => error.chain(),
     };
     tracing::error!("the schema is not up: {chain}");
