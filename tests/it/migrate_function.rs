@@ -10,8 +10,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::put;
 use local::connect::connect;
 use serde_json::{Value, json};
+use sqlx::migrate::Migrate as _;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{query_scalar, raw_sql};
+use sqlx::{Connection as _, query_scalar, raw_sql};
 use tests::{Api, Cluster, Database, FaultProxy, Options, http_event};
 use tokio::net::TcpListener;
 
@@ -241,6 +242,42 @@ async fn a_silent_database_is_a_failure_before_the_deadline_and_no_obstacle_to_a
     let delete = event("migrate-delete.json", &response_url);
     let delete = tokio::time::timeout(Duration::from_secs(10), invoke(&api, &delete));
     delete.await.expect("it asks no database").unwrap();
+    assert_eq!(bucket.only()["Status"], "SUCCESS");
+    api.stop().await;
+}
+
+/// A policy that a deployment has just attached takes seconds to be known everywhere.
+#[tokio::test]
+async fn a_sign_in_by_iam_that_is_refused_is_tried_again() {
+    let database = Database::fresh().await;
+    let variables = [("DB_USER", "thaw_ops"), ("AWS_SECRET_ACCESS_KEY", "another"), ("RETRY_BUDGET_MS", "6000")];
+    let options = variables.iter().fold(Options::default(), |options, (name, value)| options.with_variable(name, value));
+    let api = Api::with(&database, options).await;
+    let bucket = Bucket::default();
+    invoke(&api, &event("migrate-create.json", &bucket.open().await)).await.unwrap();
+    assert_eq!(bucket.only()["Status"], "FAILED");
+    // One try is two by itself: with a new token.
+    assert!(api.proxy().report().refused >= 4, "{:?}", api.proxy().report());
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_wait_for_another_run_ends_with_the_run_and_holds_up_no_later_one() {
+    let database = Database::fresh().await;
+    let api = Api::with(&database, Options::direct().with_variable("RETRY_BUDGET_MS", "4000")).await;
+    let bucket = Bucket::default();
+    let url = bucket.open().await;
+    let mut other = database.connect_admin().await;
+    other.lock().await.unwrap();
+    invoke(&api, &event("migrate-update.json", &url)).await.unwrap();
+    assert_eq!(bucket.only()["Status"], "FAILED");
+    // The server's own wait has ended, too, a moment later: nobody is before the next run.
+    let waiting = "select count(*) from pg_locks l join pg_database d on d.oid = l.database
+                   where datname = current_database() and locktype = 'advisory' and not granted";
+    let admin = database.admin();
+    tests::eventually("nobody waits", async || number(&admin, waiting).await == 0).await;
+    other.close().await.unwrap();
+    invoke(&api, &event("migrate-update.json", &url)).await.unwrap();
     assert_eq!(bucket.only()["Status"], "SUCCESS");
     api.stop().await;
 }
