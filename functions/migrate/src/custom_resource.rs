@@ -57,7 +57,8 @@ impl<'a> Answer<'a> {
     fn new(request: &'a CustomResource, database: &str, status: Status, reason: &str, data: Option<&'a Report>) -> Self {
         // The same as long as the stack lives: another would make CloudFormation delete the one before.
         let physical_resource_id = request.physical_resource_id.clone().unwrap_or_else(|| format!("thaw-schema-{database}"));
-        let reason = reason[..reason.floor_char_boundary(REASON_LIMIT_BYTES)].to_owned();
+        // JSON writes a control character in six bytes.
+        let reason = reason[..reason.floor_char_boundary(REASON_LIMIT_BYTES)].replace(char::is_control, " ");
         let (stack_id, request_id, logical_resource_id) = (&*request.stack_id, &*request.request_id, &*request.logical_resource_id);
         Self { status, reason, physical_resource_id, stack_id, request_id, logical_resource_id, data }
     }
@@ -123,6 +124,7 @@ mod tests {
     #[test]
     fn an_answer_fits_and_its_resource_keeps_its_id() {
         let request = request(None, 1000);
+        assert!(Answer::failed(&request, "thaw", &"\u{1}".repeat(5000)).body().unwrap().len() <= BODY_LIMIT_BYTES);
         let answer = Answer::failed(&request, "thaw", &"ä\"".repeat(2000));
         let body = answer.body().unwrap();
         assert!(body.len() <= BODY_LIMIT_BYTES, "{}", body.len());
