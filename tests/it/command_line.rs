@@ -5,7 +5,7 @@ use tests::{Command, Database};
 #[tokio::test]
 async fn every_command_explains_itself_with_examples() {
     let state = tempfile::tempdir().unwrap();
-    for command in ["dev", "token", "status", "reset", "drill", "monitor", "migrate", "seed", "pins", "prepare", "completion"] {
+    for command in ["dev", "token", "status", "reset", "drill", "monitor", "migrate", "seed", "pins", "prepare", "sam-test", "completion"] {
         let ended = Command::run(state.path(), &[command, "--help"], &[]).await;
         assert_eq!(ended.code, Some(0), "{command}: {ended:?}");
         assert!(
@@ -42,6 +42,17 @@ async fn migrate_and_seed_work_on_a_named_database() {
     let again = Command::run(state.path(), &[&["seed", "--database-url", &url], &sizes[..]].concat(), &[]).await;
     assert_eq!(again.code, Some(1));
     assert!(again.stderr.contains("table users holds rows already; seed an empty database"), "{again:?}");
+}
+
+#[tokio::test]
+async fn sam_test_names_all_that_is_missing_for_it() {
+    let state = tempfile::tempdir().unwrap();
+    let nothing = state.path().display().to_string();
+    let ended = Command::run(state.path(), &["sam-test"], &[("PATH", &nothing)]).await;
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
+    for needed in ["error: not on the PATH:", "pip install aws-sam-cli", "pip install cargo-lambda", "Docker (docker)"] {
+        assert!(ended.stderr.contains(needed), "{ended:?}");
+    }
 }
 
 #[tokio::test]

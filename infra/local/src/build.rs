@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, bail};
-use nix::sys::signal::{self, Signal};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
+use crate::group::Group;
 use crate::guard::Guard;
 
 /// How cargo compiles them.
@@ -63,7 +63,8 @@ pub async fn build(workspace: &Path, functions: &[&str], profile: Profile, guard
         .kill_on_drop(true)
         .spawn()
         .with_context(|| format!("{} did not start; is Rust's cargo installed?", cargo.display()))?;
-    let group = Group::of(child.id(), guard)?;
+    // Compilers outlive a killed cargo.
+    let group = Group::of(&child, Signal::SIGTERM, guard)?;
     let stdout = child.stdout.take().context("cargo has no output")?;
     let mut lines = BufReader::new(stdout).lines();
     let mut executables = BTreeMap::new();
@@ -84,28 +85,4 @@ pub async fn build(workspace: &Path, functions: &[&str], profile: Profile, guard
         }
     }
     Ok(executables)
-}
-
-/// Cargo's process group, ended with its owner: compilers outlive a killed cargo.
-struct Group {
-    id: u32,
-    guard: Guard,
-}
-
-impl Group {
-    fn of(id: Option<u32>, guard: &Guard) -> anyhow::Result<Self> {
-        let id = id.context("cargo ended before it had an id")?;
-        guard.watch_group(id, Signal::SIGKILL)?;
-        Ok(Self { id, guard: guard.clone() })
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // After a clean end there is nobody left in the group, and this finds nothing.
-        if let Ok(pid) = i32::try_from(self.id) {
-            let _ = signal::killpg(Pid::from_raw(pid), Signal::SIGTERM);
-        }
-        self.guard.forget(self.id);
-    }
 }

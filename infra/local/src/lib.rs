@@ -14,7 +14,7 @@
 //! | [`sigv4`] | credentials that only this machine knows, and signatures made with them |
 //! | [`database`], [`migrate`], [`seed`] | databases, their schema, their demonstration data |
 //! | [`build`] | the functions' binaries |
-//! | [`guard`] | nothing outlives its owner |
+//! | [`guard`], [`group`] | nothing outlives its owner |
 //! | [`stack`] | all of it together; [`provision`] makes its database, [`roles`] sign in there, [`control`] is the port beside the API |
 //! | [`dashboard`] | a page on which all of it can be watched; [`drill`] has the faults that it injects |
 //! | [`workspace`], [`running`], [`address`] | the checkout, what runs of it, and the server that a person names |
@@ -31,6 +31,7 @@ pub mod drill;
 mod fleet;
 pub mod forward;
 pub mod gateway;
+pub mod group;
 pub mod guard;
 pub mod invoke;
 pub mod issuer;

@@ -79,17 +79,28 @@ pub struct Stack {
     servers: JoinSet<()>,
 }
 
+/// The template as the local cloud reads it, without running anything.
+///
+/// # Errors
+/// The template cannot be read.
+pub fn template(file: &Path) -> Result<Template> {
+    read(file, "http://127.0.0.1", "")
+}
+
 /// The names of the template's functions, without running anything.
 ///
 /// # Errors
 /// The template cannot be read.
-pub fn functions(template: &Path) -> Result<Vec<String>> {
-    Ok(read(template, "http://127.0.0.1", "")?.functions.into_iter().map(|function| function.name).collect())
+pub fn functions(file: &Path) -> Result<Vec<String>> {
+    Ok(template(file)?.functions.into_iter().map(|function| function.name).collect())
 }
 
 /// What a function needs beyond the template to connect to the database itself: the URL of its role, whose sslmode takes the place of
-/// `DB_TLS`.
-fn direct_environment(roles: &Roles, role: &str) -> Result<BTreeMap<String, String>> {
+/// `DB_TLS`. A secret is among it.
+///
+/// # Errors
+/// There is no such role.
+pub fn direct_environment(roles: &Roles, role: &str) -> Result<BTreeMap<String, String>> {
     let variables =
         [("DATABASE_URL", roles.url(role)?), ("DB_AUTH", "password".to_owned()), ("DB_TLS", String::new()), ("DB_CA_FILE", String::new())];
     Ok(variables.map(|(name, value)| (name.to_owned(), value)).into())

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use local::workspace::Workspace;
 
-use crate::{completion, database, dev, drill, health, monitor, output, pins, prepare, reset, seed, status, token};
+use crate::{completion, database, dev, drill, health, monitor, output, pins, prepare, reset, sam_test, seed, status, token};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -53,6 +53,8 @@ enum Command {
     Pins(pins::Arguments),
     /// Writes .sqlx anew, from which the SQL is checked at compile time
     Prepare(prepare::Arguments),
+    /// Runs every function and route in AWS's own local tools: SAM CLI, with its containers
+    SamTest(sam_test::Arguments),
     /// Prints a script by which a shell completes these commands
     Completion(completion::Arguments),
 }
@@ -85,6 +87,7 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Seed(arguments) => seed::run(&arguments).await.map(|()| ExitCode::SUCCESS),
             Command::Pins(arguments) => pins::run(&arguments).await.map(|()| ExitCode::SUCCESS),
             Command::Prepare(arguments) => prepare::run(&workspace()?, &arguments).await.map(|()| ExitCode::SUCCESS),
+            Command::SamTest(arguments) => sam_test::run(&workspace()?, &arguments).await,
             Command::Completion(arguments) => completion::run(Cli::command(), &arguments).map(|()| ExitCode::SUCCESS),
         }
     })

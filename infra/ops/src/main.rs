@@ -13,6 +13,7 @@ mod output;
 mod pins;
 mod prepare;
 mod reset;
+mod sam_test;
 mod seed;
 mod signed;
 mod status;

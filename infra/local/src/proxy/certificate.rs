@@ -1,5 +1,6 @@
-//! The stand-in's TLS: a certificate authority that lives as long as one start, and a certificate for the loopback address.
+//! The stand-in's TLS: a certificate authority that lives as long as one start, and a certificate for the addresses by which it is reached.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -7,8 +8,14 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, Extend
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// The names by which the stand-in may be reached.
-pub(super) const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+/// The names by which the stand-in may be reached that listens at `address`.
+pub(super) fn names(address: IpAddr) -> Vec<String> {
+    let mut names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+    if !address.is_loopback() {
+        names.push(address.to_string());
+    }
+    names
+}
 
 /// What the stand-in shows, and what its clients trust.
 pub(super) struct Identity {
@@ -18,18 +25,18 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// A new authority and a certificate of it.
+    /// A new authority and a certificate of it for these names.
     ///
     /// # Errors
     /// No random numbers are to be had.
-    pub(super) fn generate() -> Result<Self> {
+    pub(super) fn generate(names: &[String]) -> Result<Self> {
         let mut authority = CertificateParams::default();
         authority.distinguished_name.push(DnType::CommonName, "thaw local database authority");
         authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?).context("cannot make a certificate authority")?;
         let key = KeyPair::generate()?;
-        let mut server = CertificateParams::new(NAMES.map(str::to_owned))?;
+        let mut server = CertificateParams::new(names)?;
         server.distinguished_name.push(DnType::CommonName, "thaw local database proxy");
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let certificate = server.signed_by(&key, &authority).context("cannot make a certificate")?;

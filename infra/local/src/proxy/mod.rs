@@ -21,7 +21,7 @@ mod upstream;
 mod watch;
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -61,11 +61,46 @@ pub struct Settings {
     pub idle_client_timeout: Duration,
     /// The port by which clients reach it, and sign their tokens for, where something stands before it.
     pub public_port: Option<u16>,
+    /// Who its clients are.
+    pub clients: Clients,
+}
+
+/// Who connects to the stand-in, by which it knows where to listen and whose credentials to expect.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Clients {
+    /// Programs of this machine, with credentials that are made for them.
+    #[default]
+    Programs,
+    /// Containers of `sam local`, which reach this machine by this address and sign with what SAM CLI gives to all: so whoever reaches the
+    /// address can sign in.
+    Containers(IpAddr),
+}
+
+impl Clients {
+    fn address(self) -> IpAddr {
+        match self {
+            Self::Programs => Ipv4Addr::LOCALHOST.into(),
+            Self::Containers(address) => address,
+        }
+    }
+
+    fn credentials(self) -> Result<LocalCredentials> {
+        match self {
+            Self::Programs => LocalCredentials::generate(),
+            Self::Containers(_) => Ok(LocalCredentials::of_sam_local()),
+        }
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { connections: 20, borrow_timeout: Duration::from_secs(2), idle_client_timeout: Duration::from_secs(1_800), public_port: None }
+        Self {
+            connections: 20,
+            borrow_timeout: Duration::from_secs(2),
+            idle_client_timeout: Duration::from_secs(1_800),
+            public_port: None,
+            clients: Clients::Programs,
+        }
     }
 }
 
@@ -108,16 +143,17 @@ struct Shared {
 }
 
 impl Proxy {
-    /// Listens on a loopback port and lets clients with its own [`credentials`](Self::environment) through to `upstream`. The certificate
+    /// Listens on a port of [`Settings::clients`]' address and lets clients with its own [`credentials`](Self::environment) through to `upstream`. The certificate
     /// that they have to trust is written into `directory`.
     ///
     /// # Errors
     /// No port or no random numbers are to be had, or the certificate cannot be written.
     pub async fn start(upstream: Upstream, settings: Settings, pins: PinSink, directory: &Path) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port for the database proxy")?;
+        let listener = TcpListener::bind((settings.clients.address(), 0)).await.context("no port for the database proxy")?;
         let address = listener.local_addr().context("no port for the database proxy")?;
-        let identity = Identity::generate()?;
-        let credentials = LocalCredentials::generate()?;
+        let names = certificate::names(address.ip());
+        let identity = Identity::generate(&names)?;
+        let credentials = settings.clients.credentials()?;
         let database = upstream.database().to_owned();
         // Several may run from one directory; none listens on another's port.
         let authority = directory.join(format!("database-authority-{}.pem", address.port()));
@@ -126,7 +162,7 @@ impl Proxy {
             .with_context(|| format!("cannot write {}", authority.display()))?;
         let shared = Arc::new(Shared {
             tls: TlsAcceptor::from(identity.tls),
-            verifier: Verifier::new(certificate::NAMES, settings.public_port.unwrap_or(address.port()), REGION).with(&credentials),
+            verifier: Verifier::new(names.iter().map(String::as_str), settings.public_port.unwrap_or(address.port()), REGION).with(&credentials),
             pool: Pool::new(upstream, settings.connections, settings.borrow_timeout),
             settings,
             watch: Arc::new(Watch::new(pins)),

@@ -40,6 +40,13 @@ impl LocalCredentials {
         })
     }
 
+    /// What SAM CLI gives to every function where the machine has no credentials: known to all, and of no use in AWS.
+    /// Source: `samcli/local/lambdafn/env_vars.py` of SAM CLI 1.170.
+    #[must_use]
+    pub fn of_sam_local() -> Self {
+        Self { access_key_id: "defaultkey".to_owned(), secret_access_key: "defaultsecret".into(), session_token: None }
+    }
+
     /// Whether this is their session token, or none where they have none. Takes as long for a wrong one as for the right one.
     pub(crate) fn have_session_token(&self, token: Option<&str>) -> bool {
         match (&self.session_token, token) {
