@@ -8,6 +8,7 @@
 //! 300 ms to end, and the idle connections are closed politely. Invocations leave nothing behind: resident memory does not grow with their
 //! number (`cargo test-soak`), and none of them changes the environment, so the trace id stands only in the Runtime API's header.
 
+mod endpoint;
 mod request_metrics;
 mod run;
 mod runtime_api;

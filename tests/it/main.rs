@@ -16,6 +16,7 @@ mod databases;
 mod demoted_writer;
 mod dev;
 mod drills;
+mod emulator;
 mod exactly_once;
 mod freeze;
 mod function_roles;

@@ -15,7 +15,7 @@ use crate::bench::{Bench, settings};
 const PATH: &str = "/api/user/purchased-models";
 const FUNCTION: &str = "purchased-models";
 /// Invocations at once.
-const N: usize = 4;
+pub(crate) const N: usize = 4;
 
 fn managed() -> Options {
     Options::direct().with_variable("AWS_LAMBDA_MAX_CONCURRENCY", &N.to_string())
@@ -33,7 +33,7 @@ async fn ask(api: &Api, query: &str) -> Answer {
 }
 
 /// How many of the functions' sessions wait for a lock.
-async fn waiting(observer: &mut PgConnection) -> i64 {
+pub(crate) async fn waiting(observer: &mut PgConnection) -> i64 {
     let query = "select count(*) from pg_stat_activity where datname = current_database() and usename = 'thaw_app' and wait_event_type = 'Lock'";
     sqlx::query_scalar(query).fetch_one(observer).await.unwrap()
 }

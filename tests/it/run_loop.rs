@@ -190,7 +190,7 @@ async fn no_runtime_api_at_all_ends_the_process_with_a_line_that_names_what_is_w
     for (address, complaint) in [
         ("127.0.0.1:1", "the Runtime API broke off"),
         ("127.0.0.1", "AWS_LAMBDA_RUNTIME_API must be host:port"),
-        ("http://x/y", "AWS_LAMBDA_RUNTIME_API must be host:port"),
+        ("http://x/y", "AWS_LAMBDA_RUNTIME_API must be host:port or http://host:port/path"),
         ("", "AWS_LAMBDA_RUNTIME_API must be host:port"),
     ] {
         let output = start(address, NOWHERE).wait_with_output().await.unwrap();

@@ -8,6 +8,7 @@
 //! - [`Shop`]: a database with models for sale, and the account of what became of a [`Wish`].
 //! - [`Api`]: the bundle, served from the local cloud over such a database.
 //! - [`pgbouncer::PgBouncer`]: a pooler before a database.
+//! - [`Emulator`]: AWS's own Runtime API, before one function.
 //! - [`FaultProxy`]: the network between the two, and its faults.
 //! - [`Browser`]: a real Chromium.
 //! - [`Command`]: the command line as a person starts it.
@@ -23,6 +24,7 @@ mod client;
 mod cluster;
 mod command;
 mod database;
+mod emulator;
 mod events;
 mod fault_proxy;
 mod figures;
@@ -44,6 +46,7 @@ pub use client::Answer;
 pub use cluster::{Cluster, cluster_place};
 pub use command::Command;
 pub use database::Database;
+pub use emulator::Emulator;
 pub use events::{http_event, with_claims};
 pub use fault_proxy::{Fault, FaultProxy, Side};
 pub use figures::Figures;

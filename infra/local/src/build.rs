@@ -35,6 +35,16 @@ struct Target {
     name: String,
 }
 
+/// What cargo tells the program that it runs about that program's own package would look like changes to build scripts: for commands that
+/// start cargo themselves.
+pub fn hide_own_package(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            command.env_remove(name);
+        }
+    }
+}
+
 /// Builds the named functions and tells where their executables are. Cargo's progress goes to standard error.
 ///
 /// # Errors
@@ -50,12 +60,7 @@ pub async fn build(workspace: &Path, functions: &[&str], profile: Profile, guard
         command.arg("--release");
     }
     command.args(functions.iter().flat_map(|function| ["--package", function]));
-    // What cargo tells the program that it runs about that program's own package would look like changes to build scripts.
-    for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
-            command.env_remove(name);
-        }
-    }
+    hide_own_package(&mut command);
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -6,14 +6,14 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::uri::{Authority, Scheme};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde::Serialize;
 
+use super::endpoint::Endpoint;
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::chain;
@@ -36,7 +36,7 @@ const POLL_PAUSE: Duration = Duration::from_millis(100);
 
 /// A client of one sandbox's Runtime API, which keeps its connections.
 pub(super) struct RuntimeApi {
-    authority: Authority,
+    endpoint: Endpoint,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
@@ -117,7 +117,7 @@ impl RuntimeApi {
     /// The Runtime API of this sandbox, over as many kept connections as there are calls at once.
     ///
     /// # Errors
-    /// [`RuntimeApiError::Address`] where the variable is missing or is not `host:port`.
+    /// [`RuntimeApiError::Address`] where the variable is missing or names no place.
     pub(super) fn from_env(connections: usize) -> Result<Self, RuntimeApiError> {
         match std::env::var(ADDRESS) {
             Ok(address) => Self::at(&address, connections),
@@ -126,15 +126,13 @@ impl RuntimeApi {
     }
 
     fn at(address: &str, connections: usize) -> Result<Self, RuntimeApiError> {
-        let authority: Option<Authority> = address.parse().ok();
-        let Some(authority) = authority.filter(|authority| authority.port().is_some() && !authority.as_str().contains('@')) else {
-            return Err(RuntimeApiError::Address(format!("must be host:port, not {address:?}")));
-        };
+        let wrong = || RuntimeApiError::Address(format!("must be host:port or http://host:port/path, not {address:?}"));
+        let endpoint = Endpoint::parse(address).ok_or_else(wrong)?;
         let mut connector = HttpConnector::new();
         // The end of a long answer must not wait until the rest of it is acknowledged.
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(connections).build(connector);
-        Ok(Self { authority, client })
+        Ok(Self { endpoint, client })
     }
 
     /// Waits for the next invocation.
@@ -231,9 +229,8 @@ impl RuntimeApi {
         path: &str,
         headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>,
     ) -> Result<Request<Full<Bytes>>, RuntimeApiError> {
-        let uri = Uri::builder().scheme(Scheme::HTTP).authority(self.authority.clone()).path_and_query(path).build();
         // Only an id that Lambda handed out can make a path wrong.
-        let uri = uri.map_err(|_| RuntimeApiError::Malformed { call, what: "request id" })?;
+        let uri = self.endpoint.uri(path).map_err(|_| RuntimeApiError::Malformed { call, what: "request id" })?;
         let mut request = Request::new(Full::default());
         *request.method_mut() = method;
         *request.uri_mut() = uri;

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use local::build;
 use local::group::Group;
 use local::guard::Guard;
 use local::sigv4::REGION;
@@ -126,9 +127,9 @@ impl Sam<'_> {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("sam");
         command.args(arguments).current_dir(self.workspace.root()).stdin(Stdio::null());
+        build::hide_own_package(&mut command);
         for (name, _) in std::env::vars_os() {
-            let of_cargo_run = name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"));
-            if of_cargo_run || name.to_str().is_some_and(|name| name.starts_with("AWS_")) {
+            if name.to_str().is_some_and(|name| name.starts_with("AWS_")) {
                 command.env_remove(name);
             }
         }
