@@ -6,6 +6,7 @@ mod ground;
 mod sam;
 mod samples;
 
+use std::fs::{File, TryLockError};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
@@ -106,6 +107,7 @@ async fn test(workspace: &Workspace, arguments: &Arguments, guard: &Guard) -> Re
     let template = stack::template(&workspace.template())?;
     let samples = samples::read(&workspace.root().join("infra/events"), &template)?;
 
+    let _alone = alone(workspace)?;
     let says = Says { json: arguments.json };
     says.line("build      sam build")?;
     sam.build().await?;
@@ -172,6 +174,18 @@ impl Run<'_> {
 fn last_lines(log: &str) -> String {
     let lines: Vec<String> = log.lines().map(output::plain).collect();
     lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+}
+
+/// The built bundle is one run's until this is dropped.
+fn alone(workspace: &Workspace) -> Result<File> {
+    let folder = workspace.root().join("target");
+    let file = std::fs::create_dir_all(&folder).and_then(|()| File::create(folder.join("sam-test.lock")));
+    let file = file.with_context(|| format!("cannot write in {}", folder.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!("another cargo ops sam-test runs on this checkout: wait until it has ended"),
+        Err(TryLockError::Error(error)) => Err(error).context("cannot lock target/sam-test.lock"),
+    }
 }
 
 /// All that is missing at once.
