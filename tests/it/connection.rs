@@ -125,16 +125,18 @@ async fn a_slow_statement_of_a_killed_caller_is_gone_by_statement_timeout() {
         let api = Api::with(&database, options).await;
         let mut event = tests::http_event("purchased-models-get.json");
         event["rawQueryString"] = "do=pg_sleep&s=60".into();
-        let running = "select extract(epoch from clock_timestamp() - query_start)::float8 from pg_stat_activity \
+        let running = "select extract(epoch from clock_timestamp() - query_start)::float8, coalesce(wait_event = 'PgSleep', false) \
+                       from pg_stat_activity \
                        where datname = current_database() and usename = 'thaw_app' and state = 'active' and query like '%pg_sleep%'";
-        let mut age_s = async || sqlx::query_scalar::<_, f64>(running).fetch_optional(&mut observer).await.unwrap();
+        let mut look = async || sqlx::query_as::<_, (f64, bool)>(running).fetch_optional(&mut observer).await.unwrap();
         let murder = async {
-            eventually("the statement runs", async || age_s().await.is_some()).await;
+            // A statement is active while it is parsed, too, before it was told to run.
+            eventually("the statement runs", async || look().await.is_some_and(|(_, sleeps)| sleeps)).await;
             let pid = api.sandboxes(FUNCTION).await[0].pid;
             kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
             let mut last_s = 0.0;
-            eventually("the statement is gone", async || match age_s().await {
-                Some(age_s) => {
+            eventually("the statement is gone", async || match look().await {
+                Some((age_s, _)) => {
                     last_s = age_s;
                     false
                 }
