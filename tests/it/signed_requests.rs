@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 const TEMPLATE: &str = "
 AWSTemplateFormatVersion: '2010-09-09'
 Transform: AWS::Serverless-2016-10-31
-Parameters: {JwtIssuer: {Type: String}, JwtAudience: {Type: String}, DbHost: {Type: String}, DbName: {Type: String}, DbAuth: {Type: String},
+Parameters: {JwtIssuer: {Type: String}, JwtAudience: {Type: String}, DbHost: {Type: String}, DbName: {Type: String},
              DbClusterHost: {Type: String}, DbMasterUser: {Type: String}, DbProxyName: {Type: String}, CorsAllowedOrigins: {Type: String}}
 Resources:
   Api: {Type: AWS::Serverless::HttpApi, Properties: {Auth: {EnableIamAuthorizer: true, DefaultAuthorizer: AWS_IAM}}}

@@ -4,10 +4,15 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use local::stack;
+
 use crate::request_metrics::NAMES;
 
 const STACKS: [&str; 4] = ["infra/network.yaml", "infra/database.yaml", "template.yaml", "infra/observability.yaml"];
 const LOOKED_UP: &str = "    Type: AWS::SSM::Parameter::Value<";
+/// What has to be watched.
+const ALARMS: [&str; 9] =
+    ["borrow-latency", "capacity", "connections", "health-failing", "health-not-run", "latency", "server-errors", "sessions-pinned", "throttles"];
 /// What health's schedule writes beside.
 const HEALTH: [&str; 4] = ["HealthFailing", "HealthWarning", "DatabaseConnectTime", "DatabaseRoundTripTime"];
 
@@ -72,7 +77,7 @@ fn production_looks_up_nothing_of_development() {
 #[test]
 fn every_alarm_has_its_section_in_the_runbook_and_its_place_on_the_dashboard() {
     let (alarms, runbook) = (alarms(), read("infra/RUNBOOK.md"));
-    assert!(alarms.len() >= 8, "{alarms:?}");
+    assert_eq!(alarms.iter().collect::<Vec<_>>(), ALARMS);
     let sections: BTreeSet<String> = after(&runbook, "## ").into_iter().map(str::to_owned).collect();
     assert_eq!(alarms, sections, "alarms and sections of the runbook");
     for section in runbook.split("\n## ").skip(1) {
@@ -86,6 +91,22 @@ fn every_alarm_has_its_section_in_the_runbook_and_its_place_on_the_dashboard() {
         assert!(templates.contains(&format!(":alarm:${{StackName}}-{alarm}\"")), "the dashboard shows {alarm}");
     }
     assert_eq!(templates.matches("Type: AWS::CloudWatch::Alarm\n").count(), alarms.len(), "an alarm without a name of that form");
+}
+
+#[test]
+fn the_throttles_of_every_function_with_a_route_are_watched() {
+    let template = read("template.yaml");
+    let alarm = template.split_once("\n  ThrottlesAlarm:\n").unwrap().1.split("\n\n").next().unwrap();
+    let routed: BTreeSet<String> = stack::template(Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml").as_path())
+        .unwrap()
+        .routes
+        .into_iter()
+        .map(|route| route.function)
+        .collect();
+    assert!(routed.len() >= 5, "{routed:?}");
+    for function in routed {
+        assert!(alarm.contains(&format!("Value: !Sub ${{AWS::StackName}}-{function}\n")), "{function} is not in ThrottlesAlarm");
+    }
 }
 
 #[test]

@@ -46,12 +46,12 @@ fn role_setting_ms(setting: &str) -> Result<u64> {
     found[0].parse().with_context(|| format!("{setting} in {ROLES} is {}", found[0]))
 }
 
-/// The proxy's borrow timeout, which its template says in seconds.
-fn borrow_ms() -> Result<u64> {
-    let proxy = read(PROXY)?;
-    let found: Vec<&str> = proxy.lines().filter_map(|line| line.trim_start().strip_prefix("ConnectionBorrowTimeout: ")).collect();
-    ensure!(found.len() == 1, "{PROXY} must have exactly one ConnectionBorrowTimeout, and has {}", found.len());
-    Ok(found[0].parse::<u64>().with_context(|| format!("ConnectionBorrowTimeout in {PROXY} is {}", found[0]))? * 1000)
+/// A setting of the proxy, which its template says in seconds.
+fn proxy_ms(setting: &str) -> Result<u64> {
+    let (start, proxy) = (format!("{setting}: "), read(PROXY)?);
+    let found: Vec<&str> = proxy.lines().filter_map(|line| line.trim_start().strip_prefix(&start)).collect();
+    ensure!(found.len() == 1, "{PROXY} must have exactly one {setting}, and has {}", found.len());
+    Ok(found[0].parse::<u64>().with_context(|| format!("{setting} in {PROXY} is {}", found[0]))? * 1000)
 }
 
 /// Every rung of the ladder as it is in force for one function.
@@ -67,7 +67,9 @@ fn in_force(function: &Function, written: &BTreeMap<String, u64>) -> Result<BTre
         ("connect", variable("DB_CONNECT_TIMEOUT_MS")?),
         ("lock_timeout", role_setting_ms("lock_timeout")?),
         ("statement_timeout", role_setting_ms("statement_timeout")?),
-        ("borrow", borrow_ms()?),
+        ("borrow", proxy_ms("ConnectionBorrowTimeout")?),
+        ("max_idle", variable("DB_MAX_IDLE_MS")?),
+        ("client_idle", proxy_ms("IdleClientTimeout")?),
         ("idle_in_transaction_session_timeout", role_setting_ms("idle_in_transaction_session_timeout")?),
         ("attempt", variable("DB_ATTEMPT_TIMEOUT_MS")?),
         ("budget", variable("RETRY_BUDGET_MS")?),
@@ -94,6 +96,7 @@ fn every_wait_ends_before_the_one_around_it() -> Result<()> {
             ("budget + reserve <= function", ms("budget") + ms("reserve") <= ms("function")),
             ("0 < reserve", 0 < ms("reserve")),
             ("function < gateway", ms("function") < ms("gateway")),
+            ("max_idle < client_idle", ms("max_idle") < ms("client_idle")),
         ];
         for (rule, holds) in rules {
             assert!(holds, "{}: {rule} does not hold in {rungs:?}", function.name);

@@ -112,7 +112,6 @@ fn read(template: &Path, issuer: &str, cors_allowed_origins: &str) -> Result<Tem
         ("JwtAudience", AUDIENCE),
         ("DbHost", "127.0.0.1"),
         ("DbName", "thaw"),
-        ("DbAuth", "password"),
         ("DbClusterHost", "127.0.0.1"),
         ("DbMasterUser", MASTER_ROLE),
         // There is no API of RDS here, whose proxy could be asked about.

@@ -29,10 +29,11 @@ pub(super) fn read(resolver: &Resolver) -> Result<Option<Cors>> {
     let mut found: Option<Cors> = None;
     for resource in resolver.serverless("HttpApi")? {
         let what = format!("CorsConfiguration of {}", resource.logical_id);
-        // SAM takes an intrinsic function in its place for the origins, and drops the rest.
-        let written = resource.properties.get("CorsConfiguration");
-        if let Some(node) = written.filter(|node| node.intrinsic().is_some()) {
-            bail!("line {}: {what} must be written out, with the intrinsic function inside", node.line);
+        // SAM passes an intrinsic function on, with the names inside as they are in a configuration; but one in AllowOrigins it takes for the
+        // whole, and drops the rest.
+        let origins = resource.properties.get("CorsConfiguration").and_then(|written| written.get("AllowOrigins"));
+        if let Some(node) = origins.filter(|node| node.intrinsic().is_some()) {
+            bail!("line {}: AllowOrigins of the {what} must be a list; an intrinsic function such as !If goes around the whole", node.line);
         }
         let Some(node) = resource.property(resolver, "CorsConfiguration")? else { continue };
         let cors = parse(&node, &what)?;

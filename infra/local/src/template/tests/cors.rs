@@ -3,9 +3,14 @@ use super::parse;
 
 /// The configuration of one API with this property.
 fn cors(property: &str) -> anyhow::Result<Option<Cors>> {
+    cors_for("", property)
+}
+
+/// The same, with these origins as the value of a parameter.
+fn cors_for(origins: &str, property: &str) -> anyhow::Result<Option<Cors>> {
     let text = format!(
-        "Parameters: {{Origins: {{Type: CommaDelimitedList, Default: ''}}}}
-Conditions: {{HasOrigins: !Not [!Equals [!Join ['', !Ref Origins], '']]}}
+        "Parameters: {{Origins: {{Type: String, Default: '{origins}'}}}}
+Conditions: {{HasOrigins: !Not [!Equals [!Ref Origins, '']]}}
 Resources:
   Api: {{Type: AWS::Serverless::HttpApi, Properties: {{FailOnWarnings: true{property}}}}}
 "
@@ -29,14 +34,17 @@ fn a_configuration_is_read_as_sam_has_it() {
         allow_credentials: true,
     };
     assert_eq!(cors(written).unwrap(), Some(expected));
-    let none = ", CorsConfiguration: {AllowOrigins: !If [HasOrigins, !Ref Origins, !Ref AWS::NoValue], MaxAge: 60}";
-    assert_eq!(cors(none).unwrap(), Some(Cors { max_age_s: Some(60), ..Cors::default() }));
+    let chosen = ", CorsConfiguration: !If [HasOrigins, {AllowOrigins: !Split [',', !Ref Origins], MaxAge: 60}, !Ref AWS::NoValue]";
+    assert_eq!(cors(chosen).unwrap(), None);
+    let two = Cors { allow_origins: vec!["https://a.example".into(), "https://b.example".into()], max_age_s: Some(60), ..Cors::default() };
+    assert_eq!(cors_for("https://a.example,https://b.example", chosen).unwrap(), Some(two));
 }
 
 #[test]
 fn a_configuration_that_sam_or_api_gateway_would_not_take_is_named() {
     let cases = [
-        (", CorsConfiguration: !If [HasOrigins, {AllowOrigins: ['*']}, !Ref AWS::NoValue]", "must be written out"),
+        (", CorsConfiguration: {AllowOrigins: !If [HasOrigins, ['*'], !Ref AWS::NoValue]}", "goes around the whole"),
+        (", CorsConfiguration: {AllowOrigins: !Ref Origins, MaxAge: 60}", "goes around the whole"),
         (", CorsConfiguration: {AllowOrigin: ['*']}", "there is no AllowOrigin of the CorsConfiguration of Api"),
         (", CorsConfiguration: {AllowOrigins: '*'}", "AllowOrigins of the CorsConfiguration of Api must be a list"),
         (", CorsConfiguration: {MaxAge: soon}", "must be whole seconds, not soon"),
