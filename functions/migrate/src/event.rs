@@ -64,13 +64,13 @@ impl Event {
         }
         let url = event.get("ResponseURL").and_then(Value::as_str).map(Url::parse);
         if !matches!(&url, Some(Ok(url)) if is_safe(url)) {
-            return Err("ResponseURL must be an https URL (http only to this machine)".to_owned());
+            return Err("ResponseURL must be an https URL (http only to a private IPv4 address or to this machine)".to_owned());
         }
         CustomResource::deserialize(&event).map(Self::CustomResource).map_err(|_| EXPECTED.to_owned())
     }
 }
 
-/// The answer says nothing secret, but its URL lets whoever sees it answer: so only over TLS, but for an emulator on this machine.
+/// The answer says nothing secret, but its URL lets whoever sees it answer: so only over TLS, but for an emulator beside this machine.
 fn is_safe(url: &Url) -> bool {
     match url.scheme() {
         "https" => true,

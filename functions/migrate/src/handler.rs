@@ -28,7 +28,10 @@ async fn custom_resource(request: &CustomResource, invocation: &Invocation, db: 
     };
     let answer = match &result {
         None => Answer::success(request, database, "the schema stays: data is not deleted with a stack", None),
-        Some(Ok(report)) => Answer::success(request, database, &told(report), Some(report)),
+        Some(Ok(report)) => {
+            log_up(report);
+            Answer::success(request, database, &words(report), Some(report))
+        }
         Some(Err(failure)) => Answer::failed(request, database, &failed(failure)),
     };
     match answer.send(request, deadline.answer_by()).await {
@@ -43,23 +46,23 @@ async fn custom_resource(request: &CustomResource, invocation: &Invocation, db: 
 async fn direct(action: Action, invocation: &Invocation, db: &Db) -> Outcome {
     let deadline = invocation.deadline(db.config());
     let result = match action {
-        Action::Migrate => schema::bring_up(db, deadline).await,
+        Action::Migrate => schema::bring_up(db, deadline).await.inspect(log_up),
         Action::Status => schema::status(db, deadline).await,
     };
     match result {
-        Ok(report) => {
-            told(&report);
-            lambda::answer(&report)
-        }
+        Ok(report) => lambda::answer(&report),
         Err(failure) => Err(ErrorDocument::new("Migrate.Failed", failed(&failure))),
     }
 }
 
-/// Into the log, and for the stack's events.
-fn told(report: &Report) -> String {
+fn log_up(report: &Report) {
     let Report { present, known, applied, note } = report;
     tracing::info!(present, known, applied, note, "the schema is up");
-    note.map_or_else(|| format!("{applied} migrations applied, {present} there"), str::to_owned)
+}
+
+/// For the stack's events.
+fn words(report: &Report) -> String {
+    report.note.map_or_else(|| format!("{} migrations applied, {} there", report.applied, report.present), str::to_owned)
 }
 
 fn failed(failure: &Failure) -> String {

@@ -13,6 +13,8 @@ const LABEL: &str = "label=sam.cli.container.type=lambda";
 pub(super) struct Engine {
     /// By which containers reach this machine.
     pub(super) address: IpAddr,
+    /// The functions' containers that were there already: of others who use SAM CLI here.
+    before: BTreeSet<String>,
 }
 
 impl Engine {
@@ -33,16 +35,20 @@ impl Engine {
         // What the engine says of its network names no gateway where Docker chose it.
         let routes = docker(&["run", "--rm", "--entrypoint", "/bin/cat", &image, "/proc/net/route"]).await?;
         let address = default_gateway(&routes).context("containers have no way out: Docker's network is not the bridge that it makes itself")?;
-        Ok(Self { address: address.into() })
+        Ok(Self { address: address.into(), before: containers().await? })
     }
 
-    /// The functions' containers of all that use SAM CLI here.
+    /// How many functions' containers there are that were not when the engine was found.
     ///
     /// # Errors
     /// The engine does not say.
-    pub(super) async fn containers(&self) -> Result<BTreeSet<String>> {
-        Ok(docker(&["ps", "--all", "--quiet", "--no-trunc", "--filter", LABEL]).await?.lines().map(str::to_owned).collect())
+    pub(super) async fn new_containers(&self) -> Result<usize> {
+        Ok(containers().await?.difference(&self.before).count())
     }
+}
+
+async fn containers() -> Result<BTreeSet<String>> {
+    Ok(docker(&["ps", "--all", "--quiet", "--no-trunc", "--filter", LABEL]).await?.lines().map(str::to_owned).collect())
 }
 
 /// In the kernel's table of routes: addresses as the processor holds them, in hexadecimal digits.

@@ -6,7 +6,9 @@ mod ground;
 mod sam;
 mod samples;
 
+use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
@@ -38,7 +40,8 @@ own, behind the stand-in for RDS Proxy: the functions in the containers sign in 
 SAM CLI has no authorizers for JWT and IAM. So routes with one have to answer 401 or 403 to start-api, and open ones 200; invoke reaches the \
 others, with claims in the event.
 
-The exit code is 0 where all was as expected. With --json there is one document with the keys events and routes.
+The exit code is 0 where all was as expected. With --json there is one document with the keys events, routes, containers (how many start-api \
+had, one for each function with a route) and containers_left.
 
 Examples:
   cargo ops sam-test
@@ -65,8 +68,11 @@ struct Invocation {
 /// One run.
 struct Run<'a> {
     sam: Sam<'a>,
+    engine: Engine,
     ground: Ground,
     template: Template,
+    /// The file for `--env-vars`.
+    variables: PathBuf,
     says: Says,
 }
 
@@ -103,7 +109,6 @@ async fn test(workspace: &Workspace, arguments: &Arguments, guard: &Guard) -> Re
     let architecture = Sam::architecture()?;
     let engine = Engine::find(architecture).await?;
     let sam = Sam { workspace, guard, architecture };
-    let before = engine.containers().await?;
     let template = stack::template(&workspace.template())?;
     let samples = samples::read(&workspace.root().join("infra/events"), &template)?;
 
@@ -111,14 +116,18 @@ async fn test(workspace: &Workspace, arguments: &Arguments, guard: &Guard) -> Re
     let says = Says { json: arguments.json };
     says.line("build      sam build")?;
     sam.build().await?;
-    let run = Run { ground: Ground::prepare(workspace, engine.address, guard).await?, sam, template, says };
+    let ground = Ground::prepare(workspace, engine.address, guard).await?;
+    let variables = ground.write_variables(&template, &sam.directory())?;
+    let run = Run { sam, engine, ground, template, variables, says };
     let invocations = run.invoke_all(&samples, workspace).await?;
-    let asked = run.ask_all().await?;
+    let (asked, containers) = run.ask_all().await?;
 
-    let left = engine.containers().await?.difference(&before).count();
-    let good = left == 0 && invocations.iter().all(|invocation| invocation.good) && asked.iter().all(Asked::is_good);
+    let left = run.engine.new_containers().await?;
+    let all = invocations.iter().all(|invocation| invocation.good) && asked.iter().all(Asked::is_good);
+    let good = all && containers == run.routed_functions() && left == 0;
     if arguments.json {
-        output::line(&json!({ "events": invocations, "routes": asked, "containers_left": left }).to_string())?;
+        let document = json!({ "events": invocations, "routes": asked, "containers": containers, "containers_left": left });
+        output::line(&document.to_string())?;
     }
     let verdict = if good { "all as expected" } else { "NOT as expected" };
     says.line(&format!("{} events, {} requests, {left} containers left behind: {verdict}", invocations.len(), asked.len()))?;
@@ -127,7 +136,6 @@ async fn test(workspace: &Workspace, arguments: &Arguments, guard: &Guard) -> Re
 
 impl Run<'_> {
     async fn invoke_all(&self, samples: &[Sample], workspace: &Workspace) -> Result<Vec<Invocation>> {
-        let variables = self.ground.write_variables(&self.template, &self.sam.directory())?;
         let mut invocations = Vec::new();
         let mut filled = false;
         for sample in samples {
@@ -136,7 +144,7 @@ impl Run<'_> {
                 filled = true;
             }
             let file = self.ground.write_event(&sample.name, &sample.event)?;
-            let invoked = self.sam.invoke(&sample.function.logical_id, &file, &variables).await?;
+            let invoked = self.sam.invoke(&sample.function.logical_id, &file, &self.variables).await?;
             let judged = sample.judge(&invoked.answer, &self.ground.take_answers());
             let good = judged.is_ok();
             let answer = judged.unwrap_or_else(|error| format!("{error:#}"));
@@ -151,12 +159,13 @@ impl Run<'_> {
         Ok(invocations)
     }
 
-    async fn ask_all(&self) -> Result<Vec<Asked>> {
+    /// What each route answered, and in how many containers: one of a function that is asked again serves again.
+    async fn ask_all(&self) -> Result<(Vec<Asked>, usize)> {
         let log = self.ground.log("start-api.log");
-        let variables = self.ground.write_variables(&self.template, &self.sam.directory())?;
-        let start_api = self.sam.start_api(&variables, &log).await?;
+        let start_api = self.sam.start_api(&self.variables, &log).await?;
         self.says.line(&format!("start-api  {}", start_api.url))?;
         let asked = api::ask_all(&start_api.url, &self.template.routes).await;
+        let containers = self.engine.new_containers().await;
         start_api.stop().await?;
         let shown = || last_lines(&std::fs::read_to_string(&log).unwrap_or_default());
         let asked = asked.inspect_err(|_| eprintln!("{}", shown()))?;
@@ -167,7 +176,14 @@ impl Run<'_> {
         if !asked.iter().all(Asked::is_good) {
             eprintln!("{}", shown());
         }
-        Ok(asked)
+        let containers = containers?;
+        self.says.line(&format!("           {containers} containers for {} functions", self.routed_functions()))?;
+        Ok((asked, containers))
+    }
+
+    /// Those behind routes.
+    fn routed_functions(&self) -> usize {
+        self.template.routes.iter().map(|route| &route.function).collect::<BTreeSet<_>>().len()
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
-/// A container starts in two seconds, and a function may take 330 (migrate).
+/// A container starts in two seconds, and a function may take 300 (migrate).
 const INVOCATION_LIMIT: Duration = Duration::from_secs(400);
 const START_LIMIT: Duration = Duration::from_secs(120);
 const STOP_LIMIT: Duration = Duration::from_secs(60);

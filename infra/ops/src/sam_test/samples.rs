@@ -100,7 +100,12 @@ impl Sample {
         match answer["status"].as_str() {
             Some(status @ ("pass" | "warn")) => Ok(status.to_owned()),
             Some(status) => bail!("it answers {status}: {answer}"),
-            None => Ok("answered".to_owned()),
+            // What migrate tells of a schema that is up by then.
+            None => {
+                let (present, known) = (answer["present"].as_u64(), answer["known"].as_u64());
+                ensure!(present.is_some() && present == known, "it answers {answer}");
+                Ok(format!("{} migrations present", known.unwrap_or_default()))
+            }
         }
     }
 }
@@ -161,6 +166,11 @@ mod tests {
         let health = sample("health-direct.json");
         assert_eq!(health.judge(r#"{"status":"pass"}"#, &[]).unwrap(), "pass");
         assert!(health.judge(r#"{"status":"fail"}"#, &[]).is_err());
+        let status = sample("migrate-direct.json");
+        assert_eq!(status.judge(r#"{"present":6,"known":6,"applied":0}"#, &[]).unwrap(), "6 migrations present");
+        for bad in ["null", "{}", r#"{"present":5,"known":6}"#] {
+            assert!(status.judge(bad, &[]).is_err(), "{bad}");
+        }
         let create = sample("migrate-create.json");
         let told = json!({ "Status": "SUCCESS", "Data": { "applied": 6 } });
         assert_eq!(create.judge("null", std::slice::from_ref(&told)).unwrap(), "PUT SUCCESS, 6 migrations applied");
