@@ -1,29 +1,27 @@
-//! The bundle under AWS's own Runtime Interface Emulator, and under that of cargo-lambda: what the local cloud is held to where they overlap.
-//! Where they do not, the README has a list.
+//! The bundle under AWS's own Runtime Interface Emulator: what the local cloud is held to where they overlap. Where they do not, the README has a
+//! list.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use local::group::Group;
 use local::stack;
-use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 use tests::{Answer, Database, Emulator, Fault, FaultProxy, eventually, executable, http_event, is_alive};
-use tokio::process::Command;
 
 use crate::managed_instances::{N, waiting};
 
 /// The template's.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// One to run into. On a busy machine a process needs some of it to start.
+const SHORT: Duration = Duration::from_secs(3);
 /// Postgres documentation, section 55.7: Terminate is one letter and a length of four.
 const TERMINATE_BYTES: u64 = 5;
 
 /// What the template gives the function, and how it connects past any proxy of RDS.
-fn variables(database: &Database, proxy: &FaultProxy) -> BTreeMap<String, String> {
+pub(crate) fn variables(database: &Database, proxy: &FaultProxy) -> BTreeMap<String, String> {
     let template = stack::template(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml")).unwrap();
     let function = template.functions.into_iter().find(|function| function.name == "purchased-models").unwrap();
     let mut variables = function.environment;
@@ -84,13 +82,49 @@ async fn the_deadline_is_a_real_time_as_far_away_as_the_timeout() {
 #[tokio::test]
 #[ignore = "needs SAM CLI"]
 async fn an_invocation_past_its_timeout_is_killed_and_the_next_one_gets_a_new_process() {
-    let emulator = scripted(Duration::from_secs(1), &[]).await;
+    let emulator = scripted(SHORT, &[]).await;
     let pid = async || emulator.invoke(&json!({ "do": "sleep", "ms": 1 })).await.json()["pid"].as_i64().unwrap();
     let first = pid().await;
     let answer = emulator.invoke(&json!({ "do": "sleep", "ms": 20_000 })).await;
-    assert_eq!((answer.status, answer.body.as_str()), (200, "Task timed out after 1.00 seconds"));
+    assert_eq!((answer.status, answer.body.as_str()), (200, "Task timed out after 3.00 seconds"));
     assert!(!is_alive(i32::try_from(first).unwrap()));
     assert_ne!(pid().await, first);
+    emulator.stop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs SAM CLI"]
+async fn a_function_starts_with_its_first_invocation_and_is_told_of_its_end_after_a_timeout() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("end");
+    let emulator = scripted(SHORT, &[("SCRIPT_EXTENSION", "sigterm"), ("SCRIPT_FILE", file.to_str().unwrap())]).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let ticks = emulator.invoke(&json!({ "do": "count" })).await.json()["ticks"].as_u64().unwrap();
+    assert!(ticks < 50, "it has run for {ticks} times 10 ms");
+    emulator.invoke(&json!({ "do": "sleep", "ms": 20_000 })).await;
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "SIGTERM\n");
+    emulator.stop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs SAM CLI"]
+async fn two_at_once_end_the_emulator() {
+    let mut emulator = scripted(TIMEOUT, &[]).await;
+    let nap = json!({ "do": "sleep", "ms": 2_000 });
+    emulator.invoke(&json!({ "do": "sleep", "ms": 1 })).await;
+    tokio::join!(emulator.try_invoke(&nap), emulator.try_invoke(&nap));
+    eventually("it ends; if not, the README's list is out of date", async || !emulator.is_running()).await;
+}
+
+#[tokio::test]
+#[ignore = "needs SAM CLI"]
+async fn with_several_at_once_the_process_outlives_a_timeout() {
+    let emulator = scripted(SHORT, &[("AWS_LAMBDA_MAX_CONCURRENCY", "4")]).await;
+    let pid = async || emulator.invoke(&json!({ "do": "sleep", "ms": 1 })).await.json()["pid"].as_u64();
+    let first = pid().await;
+    let late = emulator.invoke(&json!({ "do": "sleep", "ms": 20_000 })).await;
+    assert_eq!((late.status, &late.json()["errorType"]), (200, &json!("Sandbox.Timedout")), "{late:?}");
+    assert_eq!(pid().await, first);
     emulator.stop().await;
 }
 
@@ -159,14 +193,20 @@ async fn four_at_once_share_one_process_and_a_fifth_is_turned_away() {
         lock.rollback().await.unwrap();
         fifth
     };
-    let (answers, fifth): (Vec<Answer>, Answer) = tokio::join!(join_all((0..N).map(|_| referee.emulator.invoke(&event))), meanwhile);
+    // Turned away while the process starts, or 503 where the lock is held for longer than the retries last: then once more.
+    let served = async || loop {
+        let answer = referee.emulator.invoke(&event).await;
+        if answer.status == 200 && answer.json()["statusCode"] == 200 {
+            return answer;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    let (answers, fifth): (Vec<Answer>, Answer) = tokio::join!(join_all((0..N).map(|_| served())), meanwhile);
     // The local cloud starts another sandbox, as Lambda does.
     assert_eq!((fifth.status, &fifth.json()["errorType"]), (400, &json!("Runtime.Unavailable")), "{fifth:?}");
     let mut processes = BTreeSet::new();
     for answer in &answers {
-        let answer = answer.json();
-        assert_eq!(answer["statusCode"], 200, "{answer}");
-        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        let body: Value = serde_json::from_str(answer.json()["body"].as_str().unwrap()).unwrap();
         processes.insert(body["pid"].as_u64().unwrap());
     }
     assert_eq!(processes.len(), 1);
@@ -191,42 +231,4 @@ async fn a_deadline_of_weeks_leaves_the_budget_in_force() {
     assert_eq!(silent["statusCode"], 503, "{silent}");
     assert!(begun.elapsed() < TIMEOUT, "{:?}", begun.elapsed());
     referee.emulator.stop().await;
-}
-
-/// `cargo lambda`, which finds its own program on the PATH.
-fn cargo_lambda(arguments: &[&str]) -> Command {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let program = root.join("target/lint/bin/cargo-lambda");
-    assert!(program.exists(), "cargo-lambda is missing: install it with pip install cargo-lambda into a virtual environment at target/lint");
-    let mut command = Command::new(program);
-    local::build::hide_own_package(&mut command);
-    command.arg("lambda").args(arguments).current_dir(root).stdin(Stdio::null());
-    command
-}
-
-#[tokio::test]
-#[ignore = "needs cargo-lambda"]
-async fn cargo_lambda_watches_and_invokes() {
-    let database = Database::seeded().await;
-    let proxy = FaultProxy::to(database.address()).await;
-    // Free a moment ago: the next to ask for any port gets another.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
-    let place = ["--invoke-address", "127.0.0.1", "--invoke-port", &port];
-    let mut watch = cargo_lambda(&[&["watch", "--ignore-changes"], &place[..]].concat());
-    watch.envs(variables(&database, &proxy)).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-    let mut watch = watch.spawn().unwrap();
-    let group = Group::of(&watch, Signal::SIGTERM, &tests::guard()).unwrap();
-    eventually("it listens", async || tokio::net::TcpStream::connect(format!("127.0.0.1:{port}")).await.is_ok()).await;
-
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/events/purchased-models-get.json").display().to_string();
-    for _ in 0..2 {
-        let mut invoke = cargo_lambda(&[&["invoke", "purchased-models", "--data-file", &file], &place[..]].concat());
-        let ended =
-            tokio::time::timeout(Duration::from_secs(600), invoke.kill_on_drop(true).output()).await.expect("it is built and answers").unwrap();
-        let answer: Value = serde_json::from_slice(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"));
-        assert_eq!(answer["statusCode"], 200, "{answer}");
-    }
-    assert_eq!(proxy.flows(), 1, "one connection for both");
-    drop(group);
-    watch.wait().await.unwrap();
 }

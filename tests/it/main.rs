@@ -4,6 +4,7 @@
 
 mod behind_proxy;
 mod bench;
+mod cargo_lambda;
 mod command_line;
 mod completion;
 mod concurrent_writes;

@@ -14,7 +14,11 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub(crate) async fn of(request: reqwest::RequestBuilder) -> Self {
+    /// Sends the request.
+    ///
+    /// # Panics
+    /// It is not answered.
+    pub async fn of(request: reqwest::RequestBuilder) -> Self {
         let response = request.send().await.expect("the gateway answers");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Self { status, headers, body: response.text().await.expect("the body is whole") }

@@ -1,7 +1,7 @@
 //! AWS's Runtime Interface Emulator, the one that SAM CLI puts into its containers, here without any.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use nix::unistd::{Pid, geteuid};
 use serde_json::Value;
 
 use crate::client::Answer;
-use crate::process::eventually;
+use crate::process::{eventually, free_addresses};
 use crate::server::{guard, new_directory, workspace};
 
 /// By which functions learn how many invocations there are at once.
@@ -44,11 +44,7 @@ impl Emulator {
     /// # Panics
     /// The emulator is not installed.
     pub async fn start(executable: &Path, timeout: Duration, environment: &BTreeMap<String, String>) -> Self {
-        // Free a moment ago: the next to ask for any port gets another.
-        let free = || TcpListener::bind("127.0.0.1:0").unwrap();
-        let (invoke, runtime) = (free(), free());
-        let (address, runtime_api) = (invoke.local_addr().unwrap(), runtime.local_addr().unwrap());
-        drop((invoke, runtime));
+        let [address, runtime_api] = free_addresses();
         let mut command = match environment.get(MAX_CONCURRENCY) {
             None => Command::new(program()),
             Some(_) => in_place_of_lambda(executable),
@@ -68,8 +64,25 @@ impl Emulator {
 
     /// Invokes the function: the status and the body by which the emulator answers.
     pub async fn invoke(&self, event: &Value) -> Answer {
-        let url = format!("http://{}/2015-03-31/functions/function/invocations", self.address);
-        Answer::of(reqwest::Client::new().post(url).body(event.to_string())).await
+        Answer::of(reqwest::Client::new().post(self.url()).body(event.to_string())).await
+    }
+
+    /// The same, where no answer may come: the emulator ends.
+    pub async fn try_invoke(&self, event: &Value) -> Option<String> {
+        reqwest::Client::new().post(self.url()).body(event.to_string()).send().await.ok()?.text().await.ok()
+    }
+
+    /// Whether it goes on.
+    ///
+    /// # Panics
+    /// The system does not say.
+    #[must_use]
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/2015-03-31/functions/function/invocations", self.address)
     }
 
     /// What the emulator and the function wrote.

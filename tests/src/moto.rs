@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use crate::process::free_addresses;
 use crate::server::{guard, new_directory, workspace};
 
 /// A server of moto's, ended with the test process at the latest.
@@ -32,8 +33,7 @@ impl Moto {
     pub async fn start() -> Self {
         let program = program();
         assert!(program.exists(), "moto is missing: install it with pip install 'moto[server]' into a virtual environment at target/lint");
-        // Free a moment ago: the next to ask for any port gets another.
-        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let [address] = free_addresses();
         let log = new_directory().join("log");
         let mut command = Command::new(program);
         command.args(["--host", "127.0.0.1", "--port", &address.port().to_string()]).process_group(0);

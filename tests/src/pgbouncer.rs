@@ -14,6 +14,7 @@ use local::roles::Roles;
 use nix::sys::signal::Signal;
 use secrecy::ExposeSecret as _;
 
+use crate::process::free_addresses;
 use crate::server::{guard, new_directory, workspace};
 
 /// A program, and whether it can keep track of prepared statements.
@@ -74,8 +75,7 @@ impl PgBouncer {
     /// Starts one before the server at `upstream`, for these roles.
     pub async fn start(program: &Program, upstream: SocketAddr, roles: &Roles, settings: Settings) -> Self {
         let directory = new_directory();
-        // Free a moment ago: the next to ask for any port gets another.
-        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let [address] = free_addresses();
         let tracking = if program.can_track { format!("max_prepared_statements = {}\n", settings.max_prepared_statements) } else { String::new() };
         let configuration = format!(
             "[databases]\n* = host={} port={}\n\

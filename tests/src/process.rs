@@ -1,5 +1,6 @@
 //! What the system says of a process, and waiting for what comes a moment later.
 
+use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 
 /// Whether there is such a process; one that is dead and not yet reaped is none.
@@ -36,4 +37,13 @@ pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     panic!("not in time: {what}");
+}
+
+/// Addresses of the loopback interface whose ports were free a moment ago, for programs that cannot choose one and say which. The next to ask
+/// for any port gets another.
+#[must_use]
+pub fn free_addresses<const N: usize>() -> [SocketAddr; N] {
+    // All at once, so that they differ.
+    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap())
 }
