@@ -14,6 +14,7 @@ use crate::emulator::variables;
 
 /// A function is compiled before its first answer.
 const BUILD_LIMIT: Duration = Duration::from_secs(600);
+const END_LIMIT: Duration = Duration::from_secs(60);
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -63,9 +64,10 @@ impl Watch {
         Answer::of(reqwest::Client::new().post(url).timeout(BUILD_LIMIT).body(script.to_string())).await
     }
 
+    /// Ends all of it by SIGTERM to the whole group, as a terminal does by SIGINT.
     async fn stop(mut self) -> ExitStatus {
         drop(self.group);
-        self.child.wait().await.unwrap()
+        tokio::time::timeout(END_LIMIT, self.child.wait()).await.expect("it ends").unwrap()
     }
 }
 
@@ -107,10 +109,19 @@ async fn it_differs_from_lambda_as_the_readme_says() {
 
     assert!(!log.exists());
     watch.stop().await;
-    assert_eq!(std::fs::read_to_string(&log).unwrap(), "SIGTERM\n");
+    eventually("the function is told", async || std::fs::read_to_string(&log).is_ok_and(|signals| signals == "SIGTERM\n")).await;
 
     let watch = Watch::start(&["--timeout", "3"], variables).await;
-    let first = pid(&watch.script(json!({ "do": "sleep", "ms": 1 })).await);
+    // Until it is started: its limit counts the start, too, and the wait for what else is built.
+    let mut first = watch.script(json!({ "do": "sleep", "ms": 1 })).await;
+    eventually("it is started", async || {
+        if first.status != 200 {
+            first = watch.script(json!({ "do": "sleep", "ms": 1 })).await;
+        }
+        first.status == 200
+    })
+    .await;
+    let first = pid(&first);
     let late = watch.script(json!({ "do": "sleep", "ms": 5_000 })).await;
     assert_eq!((late.status, late.body.as_str()), (408, ""));
     tokio::time::sleep(Duration::from_secs(3)).await;

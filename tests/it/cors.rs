@@ -20,7 +20,7 @@ fn words(answer: &Answer, name: &str) -> Vec<String> {
 #[tokio::test]
 async fn a_page_of_an_allowed_origin_may_use_every_route_with_its_headers_and_read_theirs() {
     let database = Database::fresh().await;
-    let api = Api::with(&database, Options { cors_allowed_origins: format!("https://other.example, {PAGE}"), ..Options::default() }).await;
+    let api = Api::with(&database, Options { cors_allowed_origins: format!("https://other.example,{PAGE}"), ..Options::default() }).await;
     let document = crate::openapi::Document::read();
     for operation in document.operations() {
         let answer = preflight(&api, &operation.path.replace("{id}", "x"), PAGE).await;

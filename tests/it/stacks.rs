@@ -94,7 +94,7 @@ fn every_alarm_has_its_section_in_the_runbook_and_its_place_on_the_dashboard() {
 }
 
 #[test]
-fn the_throttles_of_every_function_with_a_route_are_watched() {
+fn every_function_with_a_route_is_watched() {
     let template = read("template.yaml");
     let alarm = template.split_once("\n  ThrottlesAlarm:\n").unwrap().1.split("\n\n").next().unwrap();
     let routed: BTreeSet<String> = stack::template(Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml").as_path())
@@ -104,7 +104,10 @@ fn the_throttles_of_every_function_with_a_route_are_watched() {
         .map(|route| route.function)
         .collect();
     assert!(routed.len() >= 5, "{routed:?}");
+    let dashboard = read("infra/observability.yaml");
     for function in routed {
+        assert!(dashboard.contains(&format!("\"Throttles\", \"FunctionName\", \"${{StackName}}-{function}\"")), "{function} is not on the dashboard");
+        assert!(dashboard.contains(&format!("SOURCE '/aws/lambda/${{StackName}}-{function}'")), "the errors of {function} are not on the dashboard");
         assert!(alarm.contains(&format!("Value: !Sub ${{AWS::StackName}}-{function}\n")), "{function} is not in ThrottlesAlarm");
     }
 }

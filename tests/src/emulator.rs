@@ -69,7 +69,7 @@ impl Emulator {
 
     /// The same, where no answer may come: the emulator ends.
     pub async fn try_invoke(&self, event: &Value) -> Option<String> {
-        reqwest::Client::new().post(self.url()).body(event.to_string()).send().await.ok()?.text().await.ok()
+        reqwest::Client::new().post(self.url()).timeout(Duration::from_secs(60)).body(event.to_string()).send().await.ok()?.text().await.ok()
     }
 
     /// Whether it goes on.
