@@ -2,8 +2,10 @@
 
 use tests::{Api, Database, http_event, resident_kib};
 
-/// What a long-lived sandbox goes through.
-const INVOCATIONS: u64 = 200_000;
+/// What a long-lived sandbox goes through, or as many as `THAW_INVOCATIONS` in the environment says.
+fn invocations() -> u64 {
+    std::env::var("THAW_INVOCATIONS").ok().and_then(|count| count.parse().ok()).unwrap_or(200_000)
+}
 /// After these the allocator has seen everything.
 const SETTLED: u64 = 5_000;
 /// How far resident memory may grow afterwards.
@@ -17,8 +19,9 @@ fn open_files(pid: i32) -> usize {
 
 #[tokio::test]
 #[ignore = "takes six minutes"]
-async fn two_hundred_thousand_invocations_leave_memory_files_and_sessions_as_they_were() {
+async fn many_invocations_leave_memory_files_and_sessions_as_they_were() {
     const FUNCTION: &str = "purchased-models";
+    let invocations = invocations();
     let database = Database::seeded().await;
     let api = Api::over(&database).await;
     let event = |limit: u32| {
@@ -28,7 +31,7 @@ async fn two_hundred_thousand_invocations_leave_memory_files_and_sessions_as_the
     };
     let (short, long) = (event(1), event(20));
     let mut settled = None;
-    for number in 1..=INVOCATIONS {
+    for number in 1..=invocations {
         let event = if number.is_multiple_of(LONG_EVERY) { &long } else { &short };
         let response = api.respond(FUNCTION, event).await;
         assert_eq!(response["statusCode"], 200, "invocation {number}");
@@ -39,11 +42,11 @@ async fn two_hundred_thousand_invocations_leave_memory_files_and_sessions_as_the
     }
     let (pid, resident_before_kib, files, sessions) = settled.unwrap();
     let sandbox = api.frozen(FUNCTION).await;
-    assert_eq!((sandbox.pid, sandbox.invocations), (pid, INVOCATIONS));
+    assert_eq!((sandbox.pid, sandbox.invocations), (pid, invocations));
     assert_eq!(sessions.len(), 1);
     assert_eq!((open_files(pid), database.app_sessions().await), (files, sessions));
     let resident_after_kib = resident_kib(pid);
-    println!("resident: {resident_before_kib} KiB after {SETTLED} invocations, {resident_after_kib} KiB after {INVOCATIONS}");
+    println!("resident: {resident_before_kib} KiB after {SETTLED} invocations, {resident_after_kib} KiB after {invocations}");
     assert!(resident_after_kib <= resident_before_kib + GROWTH_LIMIT_KIB, "{resident_before_kib} KiB grew to {resident_after_kib} KiB");
     api.stop().await;
 }
