@@ -21,7 +21,7 @@ struct Positions {
 
 /// Every byte, or with `THAW_STRIDE=4` in the environment every fourth.
 fn every() -> Positions {
-    let stride = std::env::var("THAW_STRIDE").ok().and_then(|stride| stride.parse().ok()).unwrap_or(1);
+    let stride = tests::number_from_environment("THAW_STRIDE", 1);
     Positions { first: 0, last: 0, stride }
 }
 

@@ -2,16 +2,14 @@
 
 use tests::{Api, Database, http_event, resident_kib};
 
-/// What a long-lived sandbox goes through, or as many as `THAW_INVOCATIONS` in the environment says.
-fn invocations() -> u64 {
-    std::env::var("THAW_INVOCATIONS").ok().and_then(|count| count.parse().ok()).unwrap_or(200_000)
-}
+/// What a long-lived sandbox goes through, unless `THAW_INVOCATIONS` in the environment says how many, more than [`SETTLED`].
+const INVOCATIONS: usize = 200_000;
 /// After these the allocator has seen everything.
-const SETTLED: u64 = 5_000;
+const SETTLED: usize = 5_000;
 /// How far resident memory may grow afterwards.
 const GROWTH_LIMIT_KIB: u64 = 1_024;
 /// Every so many invocations the answer is a long one; all others are short, which halves the time.
-const LONG_EVERY: u64 = 10;
+const LONG_EVERY: usize = 10;
 
 fn open_files(pid: i32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
@@ -21,7 +19,7 @@ fn open_files(pid: i32) -> usize {
 #[ignore = "takes six minutes"]
 async fn many_invocations_leave_memory_files_and_sessions_as_they_were() {
     const FUNCTION: &str = "purchased-models";
-    let invocations = invocations();
+    let invocations = tests::number_from_environment("THAW_INVOCATIONS", INVOCATIONS);
     let database = Database::seeded().await;
     let api = Api::over(&database).await;
     let event = |limit: u32| {
@@ -42,7 +40,7 @@ async fn many_invocations_leave_memory_files_and_sessions_as_they_were() {
     }
     let (pid, resident_before_kib, files, sessions) = settled.unwrap();
     let sandbox = api.frozen(FUNCTION).await;
-    assert_eq!((sandbox.pid, sandbox.invocations), (pid, invocations));
+    assert_eq!((sandbox.pid, sandbox.invocations), (pid, invocations as u64));
     assert_eq!(sessions.len(), 1);
     assert_eq!((open_files(pid), database.app_sessions().await), (files, sessions));
     let resident_after_kib = resident_kib(pid);

@@ -52,7 +52,7 @@ pub use fault_proxy::{Fault, FaultProxy, Side};
 pub use figures::Figures;
 pub use functions::{executable, keyed, release_executable, scripted, scripted_route};
 pub use ledger::Ledger;
-pub use process::{eventually, free_addresses, is_alive, is_stopped, resident_kib};
+pub use process::{eventually, free_addresses, is_alive, is_stopped, number_from_environment, resident_kib};
 pub use replicated::Replicated;
 pub use server::guard;
 pub use server_certificate::ServerCertificate;

@@ -39,6 +39,15 @@ pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     panic!("not in time: {what}");
 }
 
+/// A number from the environment, or `otherwise` where there is none.
+///
+/// # Panics
+/// It is no number.
+#[must_use]
+pub fn number_from_environment(name: &str, otherwise: usize) -> usize {
+    std::env::var(name).map_or(otherwise, |text| text.parse().unwrap_or_else(|error| panic!("{name} is {text}: {error}")))
+}
+
 /// Addresses of the loopback interface whose ports were free a moment ago, for programs that cannot choose one and say which. The next to ask
 /// for any port gets another.
 #[must_use]
