@@ -34,8 +34,6 @@ mod engine;
 pub mod migrations;
 mod pooler;
 pub mod probe;
-#[cfg(feature = "proxy-targets")]
-pub mod proxy_targets;
 pub mod token;
 
 mod allowance;

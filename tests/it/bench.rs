@@ -26,7 +26,7 @@ impl Bench {
     pub(crate) fn new(timeout: Duration, settings: &Settings, variables: &[(&str, &str)]) -> Self {
         let program = Program {
             function: "scripted".into(),
-            executable: tests::scripted(),
+            executable: tests::scripted().into(),
             memory_mb: 128,
             timeout,
             environment: variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),

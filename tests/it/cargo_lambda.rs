@@ -61,7 +61,7 @@ impl Watch {
     /// By the same request without `cargo lambda`, which hides the status.
     async fn script(&self, script: Value) -> Answer {
         let url = format!("http://127.0.0.1:{}/2015-03-31/functions/scripted-function/invocations", self.port);
-        Answer::of(reqwest::Client::new().post(url).timeout(BUILD_LIMIT).body(script.to_string())).await
+        Answer::of(tests::http_client().post(url).timeout(BUILD_LIMIT).body(script.to_string())).await
     }
 
     /// Ends all of it by SIGTERM to the whole group, as a terminal does by SIGINT.

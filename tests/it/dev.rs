@@ -32,7 +32,7 @@ fn operator_secrets(state: &std::path::Path) -> [String; 2] {
 }
 
 async fn get(url: &str, token: &str) -> (u16, String) {
-    let response = reqwest::Client::new().get(url).bearer_auth(token).send().await.unwrap();
+    let response = tests::http_client().get(url).bearer_auth(token).send().await.unwrap();
     (response.status().as_u16(), response.text().await.unwrap())
 }
 
@@ -204,7 +204,7 @@ async fn a_signal_while_it_starts_ends_it_too() {
 async fn a_missing_tool_is_one_sentence() {
     let (state, cluster) = (state(), Cluster::own().await);
     let database = cluster.database().await;
-    let without_npm = [("PATH", "/nonexistent"), ("THAW_POSTGRES", "download")];
+    let without_npm = [("PATH", "/nonexistent"), ("THAW_POSTGRES", "download"), ("CARGO", env!("CARGO"))];
     let ended = Command::run(state.path(), &["dev", "--port", "0"], &without_npm).await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(

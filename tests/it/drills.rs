@@ -53,7 +53,7 @@ impl Users {
         let ask = |path: &str| {
             let (url, token, stop) = (format!("{api}{path}"), token.to_owned(), Arc::clone(&stop));
             tokio::spawn(async move {
-                let (client, mut statuses) = (reqwest::Client::new(), Vec::new());
+                let (client, mut statuses) = (tests::http_client(), Vec::new());
                 while !stop.load(Ordering::SeqCst) {
                     statuses.push(client.get(&url).bearer_auth(&token).send().await.map_or(0, |answer| answer.status().as_u16()));
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -76,7 +76,7 @@ impl Users {
 }
 
 async fn feed(api: &str) -> Value {
-    serde_json::from_str(&reqwest::get(format!("{api}/_thaw/feed")).await.unwrap().text().await.unwrap()).unwrap()
+    serde_json::from_str(&tests::http_client().get(format!("{api}/_thaw/feed")).send().await.unwrap().text().await.unwrap()).unwrap()
 }
 
 #[tokio::test]
@@ -124,7 +124,7 @@ async fn every_drill_heals_in_five_seconds_and_no_request_fails() {
 
     // A rotated password is no obstacle to the next start.
     let dev = Dev::start(dev.stop().await, &[]).await;
-    let answer = reqwest::Client::new().get(format!("{}/api/user/purchased-models", dev.api)).bearer_auth(&token).send().await.unwrap();
+    let answer = tests::http_client().get(format!("{}/api/user/purchased-models", dev.api)).bearer_auth(&token).send().await.unwrap();
     assert_eq!(answer.status().as_u16(), 200);
     dev.stop().await;
 }

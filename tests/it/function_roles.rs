@@ -98,7 +98,7 @@ async fn a_variable_of_the_test_goes_before_the_templates() {
 async fn a_role_that_has_no_password_here_is_an_error_that_names_function_and_role() {
     let (folder, database) = (tempfile::tempdir().unwrap(), Database::fresh().await);
     let template = template(folder.path(), "thaw_migrate");
-    let executables = stack::functions(&template).unwrap().into_iter().map(|function| (function, scripted_route())).collect();
+    let executables = stack::functions(&template).unwrap().into_iter().map(|function| (function, scripted_route().into())).collect();
     let plan = Plan {
         template: &template,
         executables: &executables,

@@ -167,7 +167,7 @@ async fn an_invocation_under_way_at_the_end_has_a_moment_to_be_answered() {
     let environment = [("AWS_LAMBDA_MAX_CONCURRENCY", N.to_string()), ("DATABASE_URL", database.app_url())];
     let program = Program {
         function: "scripted".into(),
-        executable: tests::scripted_route(),
+        executable: tests::scripted_route().into(),
         memory_mb: 128,
         timeout: Duration::from_secs(10),
         environment: environment.map(|(name, value)| (name.to_owned(), value)).into(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::moto::Moto;
-use tests::{Api, Database, Options, http_event};
+use tests::{Api, Database, Options, complete_executable, http_event};
 use tokio::net::TcpListener;
 
 /// The region that the stand-in gives to the functions.
@@ -12,6 +12,15 @@ const REGION: &str = local::sigv4::REGION;
 
 fn options(endpoint: &str, proxy: &str) -> Options {
     Options::default().with_variable("AWS_ENDPOINT_URL_RDS", endpoint).with_variable("DB_PROXY_NAME", proxy)
+}
+
+/// As [`options`], of functions that can ask the API of RDS.
+async fn asking(endpoint: &str, proxy: &str) -> Options {
+    let mut options = options(endpoint, proxy);
+    for function in ["health", "monitor"] {
+        options.executables.insert(function.to_owned(), complete_executable(function).await);
+    }
+    options
 }
 
 async fn targets(api: &Api) -> Value {
@@ -24,7 +33,7 @@ async fn the_targets_of_a_proxy_are_what_the_api_of_rds_says() {
     let moto = Moto::start().await;
     moto.make_proxy(REGION, "thaw", "writer-1").await;
     let database = Database::fresh().await;
-    let api = Api::with(&database, options(&moto.url(), "thaw")).await;
+    let api = Api::with(&database, asking(&moto.url(), "thaw").await).await;
     let mut seen = Vec::new();
     for _ in 0..3 {
         let check = targets(&api).await;
@@ -41,7 +50,7 @@ async fn the_targets_of_a_proxy_are_what_the_api_of_rds_says() {
     assert!(seen[0] == available() || seen[0] == ("REGISTERING".to_owned(), "fail".to_owned()), "{seen:?}");
     api.stop().await;
 
-    let api = Api::with(&database, options(&moto.url(), "another")).await;
+    let api = Api::with(&database, asking(&moto.url(), "another").await).await;
     let check = targets(&api).await;
     assert_eq!((&check["status"], &check["output"]), (&json!("warn"), &json!("The API of RDS did not tell the proxy's targets.")), "{check}");
     // With its cause, which moto does not say in XML.
@@ -50,6 +59,7 @@ async fn the_targets_of_a_proxy_are_what_the_api_of_rds_says() {
 }
 
 #[tokio::test]
+#[ignore = "compiles the AWS SDK for RDS: cargo test-moto"]
 async fn an_api_of_rds_that_is_silent_is_asked_once_and_costs_half_a_second() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
@@ -61,12 +71,22 @@ async fn an_api_of_rds_that_is_silent_is_asked_once_and_costs_half_a_second() {
         open.len()
     });
     let database = Database::fresh().await;
-    let api = Api::with(&database, options(&endpoint, "thaw")).await;
+    let api = Api::with(&database, asking(&endpoint, "thaw").await).await;
     let report = api.respond("health", &json!({ "check": "deep" })).await;
     assert_eq!((&report["status"], &report["checks"]["proxy:targets"][0]["status"]), (&json!("warn"), &json!("warn")), "{report}");
     assert!(report["checks"]["database:connections"][0]["observedValue"].is_number(), "the database was asked all the same: {report}");
     assert!(api.logs().iter().any(|line| line.text.contains("did not answer within 500 ms")), "{:?}", api.logs());
     assert_eq!(asked.await.unwrap(), 1, "it is not asked again");
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_program_that_was_built_without_the_api_of_rds_says_so() {
+    let database = Database::fresh().await;
+    let api = Api::with(&database, options("http://127.0.0.1:1", "thaw")).await;
+    let check = targets(&api).await;
+    assert_eq!(check["status"], "warn", "{check}");
+    assert!(api.logs().iter().any(|line| line.text.contains("built without the feature rds-api")), "{:?}", api.logs());
     api.stop().await;
 }
 

@@ -131,7 +131,7 @@ async fn a_process_that_ends_in_init_is_an_exit_error_at_once() {
 async fn a_missing_program_is_an_entrypoint_error() {
     let program = Program {
         function: "scripted".into(),
-        executable: PathBuf::from("/does/not/exist"),
+        executable: PathBuf::from("/does/not/exist").into(),
         memory_mb: 128,
         timeout: LONG,
         environment: BTreeMap::new(),

@@ -172,7 +172,7 @@ async fn an_api_elsewhere_is_asked_with_the_credentials_of_the_environment_or_of
 async fn encrypted(api: &Api, certificate: &ServerCertificate) -> u16 {
     let [chain, key] = certificate.chain_and_key();
     let chain = CertificateDer::pem_file_iter(chain).unwrap().collect::<Result<Vec<_>, _>>().unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
     let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
     let acceptor = TlsAcceptor::from(Arc::new(config.with_single_cert(chain, PrivateKeyDer::from_pem_file(key).unwrap()).unwrap()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -14,7 +14,7 @@ use local::stack::{Plan, Stack};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-use crate::client::Answer;
+use crate::client::{Answer, http_client};
 use crate::database::Database;
 use crate::functions;
 use crate::pgbouncer;
@@ -102,7 +102,7 @@ impl Api {
         let pins = Arc::clone(&pinned);
         let plan = Plan {
             template: &options.template.unwrap_or_else(|| workspace().template()),
-            executables: &executables,
+            executables: &executables.into_iter().map(|(function, path)| (function, path.into())).collect(),
             roles: &database.roles(),
             proxy: options.proxy,
             cors_allowed_origins: &options.cors_allowed_origins,
@@ -114,7 +114,7 @@ impl Api {
             dashboard: options.dashboard.then(|| drill::Database { address: database.administrated(), cluster: None }),
         };
         let stack = Stack::start(plan, listener, &guard()).await.unwrap();
-        Self { stack, client: reqwest::Client::new(), logs, pinned }
+        Self { stack, client: http_client(), logs, pinned }
     }
 
     /// The API's URL.

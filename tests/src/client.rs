@@ -1,5 +1,7 @@
 //! An HTTP client for the tests.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 /// What came back.
@@ -48,4 +50,13 @@ impl Answer {
     pub fn acknowledgement(&self) -> (u16, &str, &str, &str) {
         (self.status, &self.body, self.header("etag"), self.header("location"))
     }
+}
+
+/// A client for plain HTTP. Each test needs its own: a connection ends with the runtime that it was opened on.
+#[must_use]
+pub fn http_client() -> reqwest::Client {
+    // Loading the machine's roots would take longer than most requests of a test.
+    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+    let tls = tls.with_safe_default_protocol_versions().unwrap().with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
+    reqwest::Client::builder().tls_backend_preconfigured(tls).build().unwrap()
 }

@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use serde_json::Value;
 
-use crate::client::Answer;
+use crate::client::{Answer, http_client};
 use crate::process::{eventually, free_addresses};
 use crate::server::{guard, new_directory, workspace};
 
@@ -64,12 +64,12 @@ impl Emulator {
 
     /// Invokes the function: the status and the body by which the emulator answers.
     pub async fn invoke(&self, event: &Value) -> Answer {
-        Answer::of(reqwest::Client::new().post(self.url()).body(event.to_string())).await
+        Answer::of(http_client().post(self.url()).body(event.to_string())).await
     }
 
     /// The same, where no answer may come: the emulator ends.
     pub async fn try_invoke(&self, event: &Value) -> Option<String> {
-        reqwest::Client::new().post(self.url()).timeout(Duration::from_secs(60)).body(event.to_string()).send().await.ok()?.text().await.ok()
+        http_client().post(self.url()).timeout(Duration::from_secs(60)).body(event.to_string()).send().await.ok()?.text().await.ok()
     }
 
     /// Whether it goes on.

@@ -27,6 +27,11 @@ pub async fn executable(function: &str) -> PathBuf {
     executables().await[function].clone()
 }
 
+/// One function's executable with what only AWS has, such as the API of RDS.
+pub async fn complete_executable(function: &str) -> PathBuf {
+    build::build(workspace().root(), &[function], Profile::DevWithAllFeatures, &guard()).await.unwrap()[function].clone()
+}
+
 /// One function's executable as it is deployed.
 pub async fn release_executable(function: &str) -> PathBuf {
     build::build(workspace().root(), &[function], Profile::Release, &guard()).await.unwrap()[function].clone()

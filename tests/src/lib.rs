@@ -42,7 +42,7 @@ mod wish;
 
 pub use api::{Api, Options};
 pub use browser::Browser;
-pub use client::Answer;
+pub use client::{Answer, http_client};
 pub use cluster::{Cluster, cluster_place};
 pub use command::Command;
 pub use database::Database;
@@ -50,7 +50,7 @@ pub use emulator::Emulator;
 pub use events::{http_event, with_claims};
 pub use fault_proxy::{Fault, FaultProxy, Side};
 pub use figures::Figures;
-pub use functions::{executable, keyed, release_executable, scripted, scripted_route};
+pub use functions::{complete_executable, executable, keyed, release_executable, scripted, scripted_route};
 pub use ledger::Ledger;
 pub use process::{eventually, free_addresses, is_alive, is_stopped, number_from_environment, resident_kib};
 pub use replicated::Replicated;

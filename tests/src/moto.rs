@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use crate::client::http_client;
 use crate::process::free_addresses;
 use crate::server::{guard, new_directory, workspace};
 
@@ -106,7 +107,7 @@ impl Moto {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
         // By it moto tells the API and the region; it does not look at the signature.
         let scope = format!("AWS4-HMAC-SHA256 Credential=test/20261123/{region}/{service}/aws4_request, SignedHeaders=host, Signature=none");
-        let request = reqwest::Client::new().post(self.url()).header("authorization", scope);
+        let request = http_client().post(self.url()).header("authorization", scope);
         let response = request.header("content-type", "application/x-www-form-urlencoded").body(body).send().await.unwrap();
         let status = response.status();
         let text = response.text().await.unwrap();

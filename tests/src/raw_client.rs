@@ -66,7 +66,7 @@ impl RawClient {
         let mut roots = RootCertStore::empty();
         let authority = proxy.environment()["DB_CA_FILE"].clone();
         roots.add(CertificateDer::from_pem_file(authority).unwrap()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()

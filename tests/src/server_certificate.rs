@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use local::postgres::account;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, PKCS_RSA_SHA256};
+use rsa::Generate as _;
+use rsa::pkcs8::EncodePrivateKey as _;
+use rustls::pki_types::PrivatePkcs8KeyDer;
 use tempfile::TempDir;
 
 const AUTHORITY: &str = "authority.pem";
@@ -69,7 +72,8 @@ impl ServerCertificate {
 }
 
 fn key() -> KeyPair {
-    KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap()
+    let der = rsa::PrivateKey::generate().to_pkcs8_der().unwrap();
+    KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(der.as_bytes()), &PKCS_RSA_SHA256).unwrap()
 }
 
 fn authority(name: &str, below: u8) -> CertificateParams {

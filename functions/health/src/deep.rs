@@ -1,8 +1,8 @@
 //! The deep check: the state of the server and of the proxy before it. It is not for everybody, and so not on the public route.
 
+use proxy_targets::ProxyTargets;
 use serde_json::json;
 use shared::Db;
-use shared::proxy_targets::ProxyTargets;
 
 use crate::basic::PROBE_TIMEOUT;
 use crate::query::{Server, ServerLoad};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use http::Method;
+use proxy_targets::ProxyTargets;
 use shared::lambda::{self, ErrorDocument, Invocation, Outcome};
-use shared::proxy_targets::ProxyTargets;
 use shared::refusal::FORBIDDEN;
 use shared::{Db, Error, Request, Response};
 

@@ -1,8 +1,8 @@
 //! The databases behind the RDS Proxy, as the API of RDS sees them.
 
+use proxy_targets::{Availability, ProxyTargets};
 use serde_json::json;
 use shared::Db;
-use shared::proxy_targets::{Availability, ProxyTargets};
 
 use crate::report::{Check, Status};
 

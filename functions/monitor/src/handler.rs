@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, StatusCode, header};
-use shared::proxy_targets::ProxyTargets;
+use proxy_targets::ProxyTargets;
 use shared::{Db, Error, Request, Response};
 
 use crate::catalog::{NOW, SIZES, STATEMENTS, Spec};

@@ -33,6 +33,8 @@ impl Fleet {
     /// A sandbox with a place reserved for one invocation: one that has a free place, else a new one. Between an answer and the next poll lies an instant; a client
     /// that asks again within it does not meet a cold start.
     pub(crate) async fn reserve(&self, guard: &Guard, logs: &LogSink) -> Result<Arc<Sandbox>, NoSandbox> {
+        // Nobody who only looks has to wait for a compiler.
+        self.program.executable.path().await.map_err(NoSandbox::Start)?;
         let patience_ends = Instant::now() + self.settle_limit;
         loop {
             let settling = {

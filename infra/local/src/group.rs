@@ -22,7 +22,14 @@ impl Group {
     /// # Errors
     /// The child was waited for already, or the guard is gone.
     pub fn of(child: &Child, signal: Signal, guard: &Guard) -> Result<Self> {
-        let id = child.id().context("a program ended before it had an id")?;
+        Self::led_by(child.id().context("a program ended before it had an id")?, signal, guard)
+    }
+
+    /// The group that the process `id` leads.
+    ///
+    /// # Errors
+    /// The guard is gone.
+    pub fn led_by(id: u32, signal: Signal, guard: &Guard) -> Result<Self> {
         guard.watch_group(id, signal)?;
         Ok(Self { id, signal, guard: guard.clone() })
     }

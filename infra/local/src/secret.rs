@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::rand::{SecureRandom as _, SystemRandom};
 
 const BYTES: usize = 24;
 
@@ -12,6 +13,6 @@ const BYTES: usize = 24;
 /// The system gives no random bytes.
 pub(crate) fn random_word() -> Result<String> {
     let mut bytes = [0_u8; BYTES];
-    aws_lc_rs::rand::fill(&mut bytes).ok().context("the system gives no random bytes")?;
+    SystemRandom::new().fill(&mut bytes).ok().context("the system gives no random bytes")?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::build::Executable;
 use crate::cloud::{self, Cloud};
 use crate::control;
 use crate::dashboard::{Dashboard, Ear, Watched};
@@ -38,7 +39,7 @@ pub struct Plan<'a> {
     /// The template.
     pub template: &'a Path,
     /// The functions' executables by name.
-    pub executables: &'a BTreeMap<String, PathBuf>,
+    pub executables: &'a BTreeMap<String, Executable>,
     /// How the functions sign in to the database.
     pub roles: &'a Roles,
     /// The stand-in for RDS Proxy before the database; without it functions connect to the database itself.

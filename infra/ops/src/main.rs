@@ -8,6 +8,7 @@ mod dev;
 mod drill;
 mod facts;
 mod health;
+mod http_client;
 mod monitor;
 mod output;
 mod pins;

@@ -73,7 +73,7 @@ async fn describe(workspace: &Workspace, url: &str, directory: &Path) -> Result<
     let status = Command::new(cargo)
         .current_dir(workspace.root())
         .arg("check")
-        .args(functions.iter().flat_map(|function| ["--package", function]))
+        .args(functions.iter().flat_map(|function| ["--bin", function]))
         .env("SQLX_OFFLINE", "false")
         .env("SQLX_OFFLINE_DIR", directory)
         .env("DATABASE_URL", url)

@@ -56,6 +56,17 @@ pub(crate) fn describe(report: SeedReport) -> String {
     format!("{users} users, {models} models, {purchases} purchases")
 }
 
+/// Names the table that is being filled.
+pub(crate) fn announce(progress: Progress) {
+    // A reader that went away must not end the seed.
+    let _ = writeln!(std::io::stderr(), "{:<10} {} {}", "seeding", HumanCount(progress.total), progress.table.name());
+}
+
+/// How far a seed is, in a few words.
+pub(crate) fn describe_progress(progress: Progress) -> String {
+    format!("{} of {} {}", HumanCount(progress.rows), HumanCount(progress.total), progress.table.name())
+}
+
 /// Shows how far a seed has come, where somebody looks.
 pub(crate) struct Bar {
     bar: ProgressBar,
@@ -71,8 +82,7 @@ impl Bar {
 
     pub(crate) fn show(&mut self, progress: Progress) {
         if self.bar.is_hidden() && self.named.replace(progress.table) != Some(progress.table) {
-            // A reader that went away must not end the seed.
-            let _ = writeln!(std::io::stderr(), "{:<10} {} {}", "seeding", HumanCount(progress.total), progress.table.name());
+            announce(progress);
         }
         self.bar.set_message(progress.table.name());
         self.bar.set_length(progress.total);

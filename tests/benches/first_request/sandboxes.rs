@@ -134,7 +134,13 @@ impl Sandboxes {
     fn program(&self, situation: Situation<'_>) -> Program {
         let mut environment = situation.environment.clone();
         environment.insert("DB_WARM_IN_INIT".to_owned(), situation.warm.to_string());
-        Program { function: FUNCTION.to_owned(), executable: self.executable.clone(), memory_mb: 128, timeout: Duration::from_secs(10), environment }
+        Program {
+            function: FUNCTION.to_owned(),
+            executable: self.executable.clone().into(),
+            memory_mb: 128,
+            timeout: Duration::from_secs(10),
+            environment,
+        }
     }
 }
 

@@ -168,7 +168,7 @@ async fn a_deployed_stack_is_watched_and_not_touched() {
     assert_eq!(browser.value("document.documentElement.scrollWidth <= innerWidth").await, true);
     let token = browser.value("document.querySelector('meta[name=thaw-token]').content").await;
     for path in ["drills/freeze", "load"] {
-        let post = reqwest::Client::new().post(format!("{page}_thaw/{path}")).header("x-thaw-token", token.as_str().unwrap());
+        let post = tests::http_client().post(format!("{page}_thaw/{path}")).header("x-thaw-token", token.as_str().unwrap());
         assert_eq!(post.body(r#"{"on":true}"#).send().await.unwrap().status().as_u16(), 404, "{path}");
     }
     assert!(browser.complaints().is_empty(), "{:?}", browser.complaints());

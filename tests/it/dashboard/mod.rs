@@ -209,7 +209,7 @@ async fn the_monitor_command_asks_one_path_and_only_while_somebody_watches() {
     let page = command.line("dashboard ").await.split_whitespace().last().unwrap().trim_end_matches('/').to_owned();
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     assert_eq!(asked.lock().unwrap().len(), 1, "nobody watches yet");
-    let client = reqwest::Client::new();
+    let client = tests::http_client();
     let feed =
         async || -> Value { serde_json::from_str(&client.get(format!("{page}/_thaw/feed")).send().await.unwrap().text().await.unwrap()).unwrap() };
     tests::eventually("the answer is there", async || !feed().await["checks"]["latest"].is_null()).await;

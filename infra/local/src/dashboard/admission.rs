@@ -4,9 +4,9 @@
 //! Such a request carries that name in `Host`, or its site in `Origin`. What changes something also needs the token of this start, which
 //! only a reader of the page or of the running record knows.
 
-use aws_lc_rs::constant_time;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, header};
+use subtle::ConstantTimeEq as _;
 
 use super::TOKEN_HEADER;
 
@@ -50,7 +50,7 @@ impl Admission {
         }
         let token = one(HeaderName::from_static(TOKEN_HEADER)).ok().flatten().unwrap_or_default();
         let changes = !matches!(head.method, Method::GET | Method::HEAD);
-        if changes && constant_time::verify_slices_are_equal(token.as_bytes(), self.token.as_bytes()).is_err() {
+        if changes && !bool::from(token.as_bytes().ct_eq(self.token.as_bytes())) {
             return Err(Stranger::Token);
         }
         Ok(())

@@ -5,6 +5,7 @@
 
 mod discovery;
 mod key;
+pub(crate) mod rs256;
 
 use std::fmt;
 use std::path::Path;

@@ -57,16 +57,17 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Starts the process. It returns before init is over; the first invocation waits for that.
+    /// Starts the process, once its executable is built. It returns before init is over; the first invocation waits for that.
     ///
     /// # Errors
     /// Where no port can be had or the program does not start.
     pub async fn start(program: &Program, guard: &Guard, logs: &LogSink) -> anyhow::Result<Arc<Self>> {
+        let executable = program.executable.path().await?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port for a sandbox's Runtime API")?;
         let runtime_api = listener.local_addr().context("no port for a sandbox's Runtime API")?;
         let concurrency = program.concurrency();
         let state = Arc::new(State::new(concurrency));
-        let process = Process::spawn(program, runtime_api, guard, logs, Arc::clone(&state))?;
+        let process = Process::spawn(program, &executable, runtime_api, guard, logs, Arc::clone(&state))?;
         state.attach(process.pid());
         tokio::spawn(api::serve(listener, Arc::clone(&state), program.function.clone()));
         Ok(Arc::new(Self { function: program.function.clone(), timeout: program.timeout, concurrency, process, state }))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use tokio::process::{Child, Command};
 
 use super::logs::{self, LogSink};
 use super::state::State;
+use crate::build::Executable;
 use crate::guard::Guard;
 
 /// What a sandbox runs.
@@ -22,7 +23,7 @@ pub struct Program {
     /// The function's name.
     pub function: String,
     /// Its `bootstrap`.
-    pub executable: PathBuf,
+    pub executable: Executable,
     /// Its memory in MB, which it is told but which is not enforced.
     pub memory_mb: u32,
     /// Its timeout.
@@ -49,10 +50,17 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn spawn(program: &Program, runtime_api: SocketAddr, guard: &Guard, logs: &LogSink, state: Arc<State>) -> anyhow::Result<Self> {
-        let mut child = Command::new(&program.executable)
+    pub(super) fn spawn(
+        program: &Program,
+        executable: &Path,
+        runtime_api: SocketAddr,
+        guard: &Guard,
+        logs: &LogSink,
+        state: Arc<State>,
+    ) -> anyhow::Result<Self> {
+        let mut child = Command::new(executable)
             .env_clear()
-            .envs(lambda_environment(program, runtime_api))
+            .envs(lambda_environment(program, executable, runtime_api))
             .envs(&program.environment)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -60,7 +68,7 @@ impl Process {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("the function {} did not start from {}", program.function, program.executable.display()))?;
+            .with_context(|| format!("the function {} did not start from {}", program.function, executable.display()))?;
         let id = child.id().context("a process ended before it had an id")?;
         let pid = i32::try_from(id).context("a process id beyond the system's range")?;
         guard.watch_group(id, Signal::SIGKILL)?;
@@ -111,9 +119,9 @@ fn describe(status: ExitStatus) -> String {
 
 /// The variables that Lambda reserves and sets.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime>
-fn lambda_environment(program: &Program, runtime_api: SocketAddr) -> BTreeMap<&'static str, String> {
+fn lambda_environment(program: &Program, executable: &Path, runtime_api: SocketAddr) -> BTreeMap<&'static str, String> {
     let initialization = if program.concurrency() > 1 { "lambda-managed-instances" } else { "on-demand" };
-    let directory = program.executable.parent().map(|path| path.display().to_string()).unwrap_or_default();
+    let directory = executable.parent().map(|path| path.display().to_string()).unwrap_or_default();
     BTreeMap::from([
         ("AWS_LAMBDA_RUNTIME_API", runtime_api.to_string()),
         ("AWS_LAMBDA_FUNCTION_NAME", program.function.clone()),

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow};
-use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ring::rand::{SecureRandom as _, SystemRandom};
 use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq as _;
 
 /// What AWS uses in key ids: base32, without the digits that look like letters.
 const KEY_ID_ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
@@ -51,7 +51,7 @@ impl LocalCredentials {
     pub(crate) fn have_session_token(&self, token: Option<&str>) -> bool {
         match (&self.session_token, token) {
             (None, None) => true,
-            (Some(own), Some(token)) => verify_slices_are_equal(own.expose_secret().as_bytes(), token.as_bytes()).is_ok(),
+            (Some(own), Some(token)) => own.expose_secret().as_bytes().ct_eq(token.as_bytes()).into(),
             _ => false,
         }
     }
@@ -72,6 +72,6 @@ impl LocalCredentials {
 
 fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
-    rand::fill(&mut bytes).map_err(|_| anyhow!("the system gives no random numbers for the local credentials"))?;
+    SystemRandom::new().fill(&mut bytes).map_err(|_| anyhow!("the system gives no random numbers for the local credentials"))?;
     Ok(bytes)
 }

@@ -1,8 +1,8 @@
 //! String to sign, signing key, signature.
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::{digest, hmac};
+use ring::{digest, hmac};
 use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq as _;
 
 use super::Scope;
 
@@ -25,7 +25,7 @@ impl Signed<'_> {
         for part in scope.split('/') {
             key = keyed(&key, part);
         }
-        verify_slices_are_equal(hex(&keyed(&key, &string_to_sign)).as_bytes(), signature.as_bytes()).is_ok()
+        hex(&keyed(&key, &string_to_sign)).as_bytes().ct_eq(signature.as_bytes()).into()
     }
 }
 

@@ -5,23 +5,25 @@ mod screen;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use local::address::Address;
-use local::build::Profile;
+use local::build::{Build, Profile};
 use local::guard::Guard;
 use local::running::{Claim, Running};
 use local::stack::{self, Plan, Stack};
 use local::workspace::Workspace;
-use local::{build, cloud, provision, proxy};
+use local::{cloud, provision, proxy};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::signed::Api;
-use crate::{monitor, output, seed, token};
+use crate::{monitor, output, token};
 use postgres::Postgres;
 
 /// Pages of any local development server: theirs is plain HTTP, and its port anybody's choice.
@@ -42,6 +44,14 @@ pub(crate) struct Arguments {
     /// Start from an empty database; refused for one that thaw did not create
     #[arg(long)]
     fresh: bool,
+    /// Show what cargo says while it compiles
+    #[arg(long, short)]
+    verbose: bool,
+    /// A cargo that builds the functions already: its process, and the folder of its output
+    #[arg(long, hide = true, requires = "build_output")]
+    build: Option<u32>,
+    #[arg(long, hide = true, requires = "build")]
+    build_output: Option<PathBuf>,
 }
 
 pub(crate) async fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCode> {
@@ -58,33 +68,53 @@ pub(crate) async fn run(workspace: &Workspace, arguments: &Arguments) -> Result<
     tokio::pin!(stop);
     let claim = Claim::take(&workspace.state())?;
     // Whatever is being done is dropped by a signal; what it had started, the guard ends.
-    let up = tokio::select! {
+    let mut up = tokio::select! {
         started = start(workspace, arguments, &guard) => started?,
         signal = &mut stop => {
             screen::stopping(signal);
             guard.finish()?;
-            // It never came to be ready, as whoever waits for that has to know.
-            return Ok(ExitCode::from(128 + u8::try_from(signal.as_raw_value()).unwrap_or_default()));
+            return Ok(interrupted(signal));
         }
     };
     claim.publish(&up.running, &up.stack.operator, up.stack.dashboard.as_ref().map(|dashboard| dashboard.token()))?;
+    screen::functions(&up.functions, &up.build);
     screen::summary(&up.stack, &up.running)?;
+    let mut is_ready = false;
+    let served = async {
+        shown(&mut up.build, arguments.verbose).await?;
+        if let Some(function) = up.functions.iter().find(|function| !up.build.has_built(function)) {
+            bail!("cargo built no executable named {function}: does functions/{function} have a main.rs?");
+        }
+        screen::ready(&up.stack);
+        is_ready = true;
+        Err(up.postgres.lost().await)
+    };
     let ended = tokio::select! {
         signal = &mut stop => {
             screen::stopping(signal);
-            Ok(ExitCode::SUCCESS)
+            Ok(Some(signal))
         }
-        error = up.postgres.lost() => Err(error),
+        ended = served => ended,
     };
     claim.withdraw();
     up.stack.shut_down().await;
     up.postgres.stop().await?;
     drop(claim);
     guard.finish()?;
-    ended
+    Ok(match ended? {
+        Some(signal) if !is_ready => interrupted(signal),
+        _ => ExitCode::SUCCESS,
+    })
+}
+
+/// The end of one that never came to be ready, as whoever waits for that has to know.
+fn interrupted(signal: SignalKind) -> ExitCode {
+    ExitCode::from(128 + u8::try_from(signal.as_raw_value()).unwrap_or_default())
 }
 
 struct Up {
+    build: Build,
+    functions: Vec<String>,
     stack: Stack,
     postgres: Postgres,
     running: Running,
@@ -99,21 +129,34 @@ async fn start(workspace: &Workspace, arguments: &Arguments, guard: &Guard) -> R
         Err(error) => return Err(error).with_context(|| format!("cannot listen on port {}", arguments.port)),
     };
     let functions = stack::functions(&workspace.template())?;
-    let postgres = Postgres::provide(workspace, named(arguments)?, guard).await?;
-    provision::create(&postgres.address, arguments.fresh).await?;
-    let mut bar = seed::Bar::new();
-    let provisioned = provision::provision(workspace, &postgres.address, &mut |progress| bar.show(progress)).await?;
-    bar.finish();
-    screen::database(&postgres.address, &provisioned);
-
-    screen::step("functions", &format!("building {}", functions.join(", ")));
-    let names: Vec<&str> = functions.iter().map(String::as_str).collect();
-    let executables = build::build(workspace.root(), &names, Profile::Dev, guard).await?;
+    let mut build = match (arguments.build, &arguments.build_output) {
+        (Some(cargo), Some(output)) => Build::adopt(cargo, output, guard)?,
+        _ => Build::start(workspace.root(), &functions.iter().map(String::as_str).collect::<Vec<_>>(), Profile::Dev, guard)?,
+    };
+    let database = async {
+        let postgres = Postgres::provide(workspace, named(arguments)?, guard).await?;
+        provision::create(&postgres.address, arguments.fresh).await?;
+        let provisioned = provision::provision(workspace, &postgres.address, &mut |progress| screen::seeding(Some(progress))).await?;
+        screen::seeding(None);
+        screen::database(&postgres.address, &provisioned);
+        anyhow::Ok((postgres, provisioned))
+    };
+    // Neither waits for the other, and the first that fails ends both.
+    let (postgres, provisioned) = {
+        tokio::pin!(database);
+        tokio::select! {
+            provided = &mut database => provided?,
+            built = shown(&mut build, arguments.verbose) => {
+                built?;
+                database.await?
+            }
+        }
+    };
 
     let issuer_directory = token::issuer_directory(workspace);
     let plan = Plan {
         template: &workspace.template(),
-        executables: &executables,
+        executables: &functions.iter().map(|function| (function.clone(), build.executable(function))).collect(),
         roles: &provisioned.roles,
         proxy: Some(proxy::Settings::default()),
         cors_allowed_origins: CORS_ALLOWED_ORIGINS,
@@ -135,7 +178,30 @@ async fn start(workspace: &Workspace, arguments: &Arguments, guard: &Guard) -> R
         database_url: postgres.address.shown(),
         data_directory: postgres.data_directory(),
     };
-    Ok(Up { stack, postgres, running })
+    Ok(Up { build, functions, stack, postgres, running })
+}
+
+/// Shows how far the build is until it has ended.
+async fn shown(build: &mut Build, is_verbose: bool) -> Result<()> {
+    let (mut second, mut said) = (tokio::time::interval(Duration::from_secs(1)), 0);
+    while !build.has_ended() {
+        screen::building(build.progress());
+        tokio::select! {
+            () = build.changed() => {}
+            _ = second.tick() => {}
+        }
+        if is_verbose {
+            let text = build.said(said);
+            said += text.len();
+            screen::cargo(&text);
+        }
+    }
+    screen::building(None);
+    let ended = build.end().await;
+    if ended.is_err() && !is_verbose {
+        screen::cargo(&build.said(0));
+    }
+    ended.map(drop)
 }
 
 /// The server that somebody named. An empty variable counts as unset, as for the functions.

@@ -1,15 +1,18 @@
 //! What a person sees of `cargo dev`.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
 use local::address::Address;
+use local::build::Build;
 use local::control::PROXY_PATH;
 use local::dashboard::PAGE_PATH;
 use local::provision::Provisioned;
 use local::proxy::Pin;
 use local::running::Running;
 use local::sandbox::{LogEntry, LogLine};
+use local::seed::{Progress, Table};
 use local::stack::{Stack, TOKEN_LIFETIME};
 use local::template::Authorization;
 use tokio::signal::unix::SignalKind;
@@ -18,6 +21,56 @@ use crate::{database, seed};
 
 /// The subject of the ready-made token.
 const DEMO_SUBJECT: &str = "user-1";
+
+/// The line that is written over while things are done, and what stands in it.
+struct Doing {
+    line: launch::Line,
+    database: String,
+    functions: String,
+    /// The table that was named last, where nobody sees the line.
+    named: Option<Table>,
+}
+
+static DOING: LazyLock<Mutex<Doing>> =
+    LazyLock::new(|| Mutex::new(Doing { line: launch::Line::new(), database: String::new(), functions: String::new(), named: None }));
+
+fn doing() -> MutexGuard<'static, Doing> {
+    DOING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Doing {
+    fn show(&mut self) {
+        let parts = [self.database.as_str(), self.functions.as_str()];
+        let text = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
+        if text.is_empty() { self.line.clear() } else { self.line.show(&format!("{:<10} {text}", "building")) }
+    }
+}
+
+/// How far the functions' build is; None once it is done.
+pub(super) fn building(progress: Option<String>) {
+    let mut doing = doing();
+    doing.functions = progress.unwrap_or_default();
+    doing.show();
+}
+
+/// How far the seed is; None once it is done.
+pub(super) fn seeding(progress: Option<Progress>) {
+    let mut doing = doing();
+    doing.database = progress.map(seed::describe_progress).unwrap_or_default();
+    if let Some(progress) = progress.filter(|_| !doing.line.is_terminal())
+        && doing.named.replace(progress.table) != Some(progress.table)
+    {
+        seed::announce(progress);
+    }
+    doing.show();
+}
+
+/// What cargo says, as it says it.
+pub(super) fn cargo(text: &str) {
+    doing().line.clear();
+    // A reader that went away must not end the build.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
 
 /// One line of what is being done.
 pub(super) fn step(name: &str, text: &str) {
@@ -37,6 +90,7 @@ pub(super) fn log_line(log: LogLine) {
     }
     let name = format!("{:<10} {:<18}", "log", log.function);
     let text = LogEntry::of(&log).map_or(log.text, |entry| format!("{:<5} {entry}", entry.level));
+    doing().line.clear();
     let mut out = std::io::stderr().lock();
     // A reader that went away must not end the function.
     let _ = if out.is_terminal() { writeln!(out, "\x1b[2m{name}\x1b[0m {text}") } else { writeln!(out, "{name} {text}") };
@@ -44,6 +98,7 @@ pub(super) fn log_line(log: LogLine) {
 
 /// One statement that would pin a session in RDS Proxy, or may.
 pub(super) fn pin(pin: &Pin) {
+    doing().line.clear();
     let mut out = std::io::stderr().lock();
     let _ = writeln!(out, "{:<10} {:<18} {}", "pin", pin.application, pin.finding);
 }
@@ -82,12 +137,28 @@ pub(super) fn summary(stack: &Stack, running: &Running) -> Result<()> {
         let token = stack.token(DEMO_SUBJECT, TOKEN_LIFETIME)?;
         line(&format!("\ncurl -H 'Authorization: Bearer {token}' '{api}{}?limit=3'\n", route.path));
     }
-    line(&format!("ready {api}"));
     Ok(())
+}
+
+/// The last line of the start: every function is there.
+pub(super) fn ready(stack: &Stack) {
+    line(&format!("ready {}", stack.api_url()));
+}
+
+/// Which functions can be called.
+pub(super) fn functions(names: &[String], build: &Build) {
+    let (built, unbuilt): (Vec<_>, Vec<_>) = names.iter().map(String::as_str).partition(|name| build.has_built(name));
+    let text = match (built.is_empty(), unbuilt.is_empty()) {
+        (_, true) => built.join(", "),
+        (true, false) => format!("{} are being compiled, and answer once they are", unbuilt.join(", ")),
+        (false, false) => format!("{} can be called; {} are being compiled, and answer once they are", built.join(", "), unbuilt.join(", ")),
+    };
+    step("functions", &text);
 }
 
 /// A reader that went away must not end the API.
 fn line(text: &str) {
+    doing().line.clear();
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }

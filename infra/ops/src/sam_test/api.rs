@@ -5,6 +5,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use local::template::{Authorization, Route};
 use reqwest::Method;
+
+use crate::http_client;
 use serde::Serialize;
 
 /// A container starts with the first request.
@@ -42,7 +44,7 @@ fn expected(route: &Route) -> &'static [u16] {
 /// # Errors
 /// No answer comes.
 pub(super) async fn ask_all(url: &str, routes: &[Route]) -> Result<Vec<Asked>> {
-    let client = reqwest::Client::builder().timeout(LIMIT).no_proxy().build().context("no HTTP client")?;
+    let client = http_client::builder().timeout(LIMIT).no_proxy().build().context("no HTTP client")?;
     let mut all = Vec::new();
     for route in routes {
         let times = if route.authorization == Authorization::Open { 2 } else { 1 };

@@ -4,7 +4,7 @@
 //! would take. The caller needs `execute-api:Invoke` on the route there.
 
 mod answer;
-mod aws;
+mod credentials;
 mod target;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
@@ -22,6 +22,7 @@ use local::sigv4::LocalCredentials;
 use local::workspace::Workspace;
 use reqwest::{Client, Method, Response, Url, header, redirect};
 
+use crate::http_client;
 pub(crate) use answer::Answer;
 use target::Target;
 pub(crate) use target::{Access, TargetArguments};
@@ -67,7 +68,7 @@ impl Api {
     fn new(target: Target, timeout: Duration) -> Result<Self> {
         let Target { base, region, credentials, is_local } = target;
         // A signature is good for one URL alone.
-        let client = Client::builder().timeout(timeout).redirect(redirect::Policy::none());
+        let client = http_client::builder().timeout(timeout).redirect(redirect::Policy::none());
         // A proxy would look for this machine on its own.
         let client = if is_loopback(&base) { client.no_proxy() } else { client };
         let client = client.build().context("HTTPS cannot be spoken from here")?;

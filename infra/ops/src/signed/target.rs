@@ -10,7 +10,7 @@ use local::workspace::Workspace;
 use reqwest::Url;
 use secrecy::ExposeSecret as _;
 
-use super::aws;
+use super::credentials;
 
 /// What a command that sends signed requests takes.
 #[derive(Args, Debug, Default, Clone)]
@@ -61,7 +61,7 @@ pub(super) async fn find(workspace: &Workspace, arguments: &TargetArguments, acc
     if access == Access::Public {
         return Ok(Target { base, region: String::new(), credentials: None, is_local: false });
     }
-    let (region, credentials) = aws::sign_in(arguments.region.as_deref().or_else(|| region_of(&base))).await?;
+    let (region, credentials) = credentials::find(workspace, arguments.region.as_deref().or_else(|| region_of(&base))).await?;
     Ok(Target { base, region, credentials: Some(credentials), is_local: false })
 }
 

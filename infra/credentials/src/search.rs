@@ -9,6 +9,9 @@ use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 
 /// Bound of the whole search. A machine outside AWS is asked for its role last, and does not answer.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -17,7 +20,7 @@ const NO_CREDENTIALS: &str = "no AWS credentials are to be had: set AWS_PROFILE,
                               where there is one), or sign in again with aws sso login";
 
 /// The region to sign for, which is `region` where that is known, and the credentials to sign with.
-pub(super) async fn sign_in(region: Option<&str>) -> Result<(String, Credentials)> {
+pub(crate) async fn sign_in(region: Option<&str>) -> Result<(String, Credentials)> {
     let search = async {
         // Not the machine's own region: outside AWS to ask for it takes seconds.
         let own = match region_of_environment() {
@@ -28,7 +31,9 @@ pub(super) async fn sign_in(region: Option<&str>) -> Result<(String, Credentials
         let region = region.context("the API's region is not known: name it with --region, as in --region eu-central-1, or set AWS_REGION")?;
         ensure!(is_region(region.as_ref()), "{:?} is no region: it must be one such as eu-central-1", region.as_ref());
         // Whoever hands out credentials is asked in the region of the profile.
-        let config = aws_config::defaults(BehaviorVersion::latest()).region(own.unwrap_or_else(|| region.clone())).load().await;
+        let client = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+        let config = aws_config::defaults(BehaviorVersion::latest()).http_client(client).region(own.unwrap_or_else(|| region.clone()));
+        let config = config.load().await;
         let provider = config.credentials_provider().context(NO_CREDENTIALS)?;
         let credentials = provider.provide_credentials().await.map_err(|error| match error {
             // Its cause lists every place that has none.

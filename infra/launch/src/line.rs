@@ -1,0 +1,59 @@
+//! One line on standard error that is written over again and again.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::time::{Duration, Instant};
+
+/// How often it is told where nobody can write over a line.
+const INTERVAL: Duration = Duration::from_secs(15);
+
+/// A line that tells what is being done.
+pub struct Line {
+    is_terminal: bool,
+    shown: String,
+    told: Instant,
+}
+
+impl Line {
+    /// Nothing is shown yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { is_terminal: std::io::stderr().is_terminal(), shown: String::new(), told: Instant::now() }
+    }
+
+    /// Whether it can be written over.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+
+    /// Shows `text` in the place of what was shown before. Where standard error is no terminal it becomes a line of its own, four a minute.
+    pub fn show(&mut self, text: &str) {
+        if self.shown == text || (!self.is_terminal && self.told.elapsed() < INTERVAL) {
+            return;
+        }
+        self.shown = text.to_owned();
+        self.told = Instant::now();
+        // A terminal that is narrower must not break the line: it could not be written over.
+        self.write(&if self.is_terminal { format!("\r\x1b[2K\x1b[?7l{text}\x1b[?7h") } else { format!("{text}\n") });
+    }
+
+    /// Removes it, so that something else can be printed.
+    pub fn clear(&mut self) {
+        if self.is_terminal && !self.shown.is_empty() {
+            self.shown.clear();
+            self.write("\r\x1b[2K");
+        }
+    }
+
+    fn write(&self, text: &str) {
+        let mut out = std::io::stderr().lock();
+        // A reader that is gone must not end the build.
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,7 @@
+//! `cargo dev`: see the library.
+
+mod program;
+
+fn main() -> std::process::ExitCode {
+    program::main()
+}
