@@ -4,7 +4,7 @@ use local::postgres::account;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
-use tests::{Cluster, Command, Database, cluster_place, eventually, is_alive};
+use tests::{Cluster, Command, Database, cluster_place, eventually, is_alive, prepared_state};
 
 /// A folder for the state of one `cargo dev`, which the database server's account can enter.
 fn state() -> tempfile::TempDir {
@@ -40,7 +40,7 @@ async fn get(url: &str, token: &str) -> (u16, String) {
 async fn it_serves_tells_what_runs_and_leaves_nothing_behind() {
     let _place = cluster_place().await;
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        let state = state();
+        let state = prepared_state().await;
         // With a cluster of its own, whatever DATABASE_URL says to the tests.
         let mut dev = Command::start(state.path(), &["dev", "--port", "0"], &[]).await;
         let curl = dev.line("curl ").await;
@@ -183,7 +183,7 @@ async fn a_taken_port_is_one_sentence_and_nothing_is_left_running() {
 #[tokio::test]
 async fn a_signal_while_it_starts_ends_it_too() {
     let _place = cluster_place().await;
-    let state = state();
+    let state = prepared_state().await;
     // A build that takes its time, in a process that a look at the command lines finds.
     let cargo = state.path().join("cargo");
     std::fs::write(&cargo, "#!/bin/sh\nsleep 600\n").unwrap();
@@ -220,7 +220,7 @@ async fn a_missing_tool_is_one_sentence() {
 #[tokio::test]
 async fn nothing_outlives_a_killed_cargo_dev_and_the_next_one_starts() {
     let _place = cluster_place().await;
-    let state = state();
+    let state = prepared_state().await;
     let mut dev = Command::start(state.path(), &["dev", "--port", "0"], &[]).await;
     let api = url(&dev.line("ready ").await);
     let token = Command::run(state.path(), &["token", "user-1"], &[]).await.stdout;

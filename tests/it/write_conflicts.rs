@@ -49,13 +49,18 @@ async fn a_key_whose_first_request_has_not_ended_is_409_with_retry_after_and_rep
 #[tokio::test]
 async fn a_write_to_a_table_that_a_migration_holds_is_503_and_leaves_nothing() {
     let shop = Shop::of(20).await;
+    // The policy is spent sooner than with the second that the role's setting gives to each attempt.
+    let mut migration = shop.database.connect_admin().await;
+    sqlx::raw_sql(&format!("alter role thaw_app in database \"{}\" set lock_timeout = '200ms'", shop.database.name()))
+        .execute(&mut migration)
+        .await
+        .unwrap();
     let counter = Counter::of(&shop.database, &[]).await;
     let mut outcomes = Vec::new();
     for kind in [Kind::Purchase, Kind::Change] {
         let warming = shop.wish(kind);
         outcomes.push((warming.clone(), warming.until_acknowledged(&counter.api).await));
     }
-    let mut migration = shop.database.connect_admin().await;
     // What changes a table's form, and what builds an index or adds a reference to it: reading goes on beside that.
     for (kind, tables, mode) in [
         (Kind::Purchase, "purchases", "access exclusive"),

@@ -2,19 +2,25 @@
 
 use std::sync::Arc;
 
-use local::address::Address;
 use local::postgres::{self, Durability, Settings, Shutdown};
+use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::database::Database;
 use crate::server::{Server, new_cluster};
+use crate::template::Template;
 
 /// Each takes memory and time to start.
-pub(crate) static PLACES: Semaphore = Semaphore::const_new(2);
+pub(crate) static PLACES: Semaphore = Semaphore::const_new(6);
 
-/// A place for a cluster that something else starts, such as `cargo dev`: at most two run at once.
+/// A place for a cluster that something else starts, such as `cargo dev`: at most six run at once.
 pub async fn cluster_place() -> impl Drop {
     PLACES.acquire().await.unwrap()
+}
+
+/// A folder for the state of a `cargo dev` of a test's own, in which a seeded database lies already.
+pub async fn prepared_state() -> TempDir {
+    Template::state().await
 }
 
 /// A cluster of one test's own, running.
@@ -35,7 +41,7 @@ impl Cluster {
         let place = PLACES.acquire().await.unwrap();
         let mut cluster = new_cluster(&Settings::new(Durability::Disposable).with(settings)).await;
         cluster.start().await.unwrap();
-        let server = Arc::new(Server::new(Address::parse(&cluster.superuser_url("postgres").unwrap()).unwrap()));
+        let server = Arc::new(Server::on_copy(&cluster).await);
         Self { cluster, server, _place: place }
     }
 

@@ -1,7 +1,7 @@
 //! The harness: real Postgres, real function binaries, the local cloud.
 //!
 //! - [`Database`]: a database of the test's own, copied from a migrated template to which nobody stays connected.
-//! - [`Cluster`]: a cluster of the test's own, for what is cluster-wide: roles, passwords, restarts, the connection limit. At most two run
+//! - [`Cluster`]: a cluster of the test's own, for what is cluster-wide: roles, passwords, restarts, the connection limit. At most six run
 //!   at once.
 //! - [`Replicated`]: a cluster with a standby that follows it.
 //! - [`Ledger`]: a function that writes by key, over such a database, behind a [`FaultProxy`].
@@ -38,12 +38,13 @@ mod replicated;
 mod server;
 mod server_certificate;
 mod shop;
+mod template;
 mod wish;
 
 pub use api::{Api, Options};
 pub use browser::Browser;
 pub use client::{Answer, http_client};
-pub use cluster::{Cluster, cluster_place};
+pub use cluster::{Cluster, cluster_place, prepared_state};
 pub use command::Command;
 pub use database::Database;
 pub use emulator::Emulator;

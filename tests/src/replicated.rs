@@ -6,7 +6,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
-use local::address::Address;
 use local::connect::connect;
 use local::postgres::account::{Account, server_account};
 use local::postgres::{self, Durability, Settings, Shutdown};
@@ -40,7 +39,7 @@ impl Replicated {
         primary.start().await.unwrap();
         let mut standby = open_cluster(&directory, &settings).await;
         standby.start().await.unwrap();
-        let server = Arc::new(Server::new(Address::parse(&primary.superuser_url("postgres").unwrap()).unwrap()));
+        let server = Arc::new(Server::on_copy(&primary).await);
         Self { primary, standby, server, _places: places }
     }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use local::address::Address;
+use local::address::{Address, DATABASE};
 use local::guard::Guard;
 use local::postgres::{self, Durability, Settings, account};
 use local::roles::Roles;
@@ -16,6 +16,7 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::sync::OnceCell;
 
 use crate::pgbouncer::{self, PgBouncer};
+use crate::template::Template;
 
 /// Begins the name of every database of the tests, so that leftovers of a killed run are found.
 const PREFIX: &str = "thaw_test_";
@@ -47,6 +48,15 @@ impl Server {
         Self { address, roles, migrated: OnceCell::new(), seeded: OnceCell::new(), pooler: OnceCell::new() }
     }
 
+    /// A server on a copy of the template cluster, which has its databases.
+    pub(crate) async fn on_copy(cluster: &postgres::Cluster) -> Self {
+        let address = Address::parse(&cluster.superuser_url("postgres").unwrap()).unwrap();
+        Template::set_passwords(&address).await;
+        let mut server = Self::new(address);
+        (server.migrated, server.seeded) = (OnceCell::from(Template::get().await.migrated.clone()), OnceCell::from(DATABASE.to_owned()));
+        server
+    }
+
     /// The server of all tests that need none of their own: `DATABASE_URL`, else a cluster that lives as long as the test process.
     pub(crate) async fn shared() -> &'static Self {
         static SHARED: OnceCell<Server> = OnceCell::const_new();
@@ -55,7 +65,7 @@ impl Server {
                 let named = std::env::var("DATABASE_URL").ok().filter(|url| !url.is_empty());
                 let server = match named {
                     Some(url) => Self::new(Address::parse(&url).unwrap()),
-                    None => Self::new(lasting_cluster().await),
+                    None => return Self::on_copy(lasting_cluster().await).await,
                 };
                 server.sweep().await;
                 server
@@ -98,7 +108,7 @@ impl Server {
 
     /// A new database, copied from the migrated template.
     pub(crate) async fn migrated(&self) -> String {
-        let template = self.migrated.get_or_init(|| self.make_template()).await;
+        let template = self.migrated.get_or_init(|| self.migrated_template()).await;
         self.copy(template).await
     }
 
@@ -117,7 +127,8 @@ impl Server {
         self.copy(template).await
     }
 
-    async fn make_template(&self) -> String {
+    /// A migrated database to copy others from.
+    pub(crate) async fn migrated_template(&self) -> String {
         let name = fresh_name();
         let mut admin = self.maintenance().await;
         database::create_marked(&mut admin, &name).await.unwrap();
@@ -163,17 +174,17 @@ fn fresh_name() -> String {
 }
 
 /// A cluster that nobody stops but the guard.
-async fn lasting_cluster() -> Address {
+async fn lasting_cluster() -> &'static postgres::Cluster {
     let mut cluster = new_cluster(&Settings::new(Durability::Disposable)).await;
     cluster.start().await.unwrap();
-    let address = Address::parse(&cluster.superuser_url("postgres").unwrap()).unwrap();
-    std::mem::forget(cluster);
-    address
+    Box::leak(Box::new(cluster))
 }
 
-/// A cluster in a temporary directory that the guard removes.
+/// A copy of the template cluster in a temporary directory that the guard removes.
 pub(crate) async fn new_cluster(settings: &Settings) -> postgres::Cluster {
-    open_cluster(&new_directory(), settings).await
+    let directory = new_directory();
+    Template::get().await.copy_to(&directory);
+    open_cluster(&directory, settings).await
 }
 
 /// The cluster in this directory, or a new one.
