@@ -7,7 +7,7 @@ use std::time::Duration;
 use local::postgres::account;
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use tests::{Cluster, Command, cluster_place, eventually, prepared_state};
+use tests::{Cluster, Command, cluster_place, eventually, load_place, prepared_state};
 
 const DRILLS: [&str; 6] = ["terminate", "restart", "stop", "silence", "freeze", "rotate"];
 
@@ -81,7 +81,7 @@ async fn feed(api: &str) -> Value {
 
 #[tokio::test]
 async fn every_drill_heals_in_five_seconds_and_no_request_fails() {
-    let _place = cluster_place().await;
+    let _places = (cluster_place().await, load_place().await);
     let dev = Dev::start(prepared_state().await, &[]).await;
     let token = dev.ops(&["token", "user-1"]).await.1;
     let users = Users::start(&dev.api, &token);

@@ -37,7 +37,8 @@ async fn forty_clients_share_three_database_connections() {
 #[tokio::test]
 async fn a_transaction_keeps_its_connection_and_another_client_waits_no_longer_than_the_borrow_timeout() {
     let database = Database::seeded().await;
-    let api = stand_in(&database, Settings { connections: 1, borrow_timeout: Duration::from_millis(200), ..Settings::default() }).await;
+    // Long enough for whoever may have the connection, on a busy machine, too.
+    let api = stand_in(&database, Settings { connections: 1, borrow_timeout: Duration::from_secs(2), ..Settings::default() }).await;
     let (mut one, mut two) = (RawClient::signed_in(api.proxy(), &[]).await, RawClient::signed_in(api.proxy(), &[]).await);
     one.query("begin").await;
     let session = values(&one.query("select pg_backend_pid()").await);

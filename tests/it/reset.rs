@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use local::roles::OPS_ROLE;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
-use tests::{Answer, Api, Cluster, Database, Fault, FaultProxy, Options, Side, eventually, http_event, with_claims};
+use tests::{Answer, Api, Cluster, Database, Fault, FaultProxy, Options, Side, eventually, http_event, load_place, with_claims};
 
 const PATH: &str = "/api/user/purchased-models";
 const OPERATOR: &str = "arn:aws:sts::123456789012:assumed-role/Operator/operator";
@@ -23,12 +23,19 @@ async fn respond(api: &Api, body: &Value) -> (u64, Value) {
 }
 
 async fn reset(api: &Api, scope: &str, include_busy: bool) -> Value {
+    let answer = reset_under_load(api, scope, include_busy).await;
+    assert_eq!(answer["probe"]["status"], "pass", "{answer}");
+    answer
+}
+
+/// As [`reset`], where the probe may find the machine too busy to be served in its short time.
+async fn reset_under_load(api: &Api, scope: &str, include_busy: bool) -> Value {
     let mut order = json!({ "scope": scope, "reason": "a test" });
     if include_busy {
         order["include_busy"] = true.into();
     }
     let (status, answer) = respond(api, &order).await;
-    assert_eq!((status, &answer["probe"]["status"]), (200, &json!("pass")), "{answer}");
+    assert_eq!(status, 200, "{answer}");
     answer
 }
 
@@ -159,6 +166,7 @@ async fn load(api: &Api) -> Vec<Answer> {
 
 #[tokio::test]
 async fn no_request_fails_through_fleet_resets_at_twenty_a_second() {
+    let _place = load_place().await;
     for options in [Options::direct(), Options::default()] {
         let path = if options.proxy.is_some() { "proxy" } else { "direct" };
         let database = Database::seeded().await;
@@ -168,7 +176,7 @@ async fn no_request_fails_through_fleet_resets_at_twenty_a_second() {
             let mut terminated = 0;
             for include_busy in [false, true, true, false] {
                 tokio::time::sleep(Duration::from_secs(1)).await;
-                let answer = reset(&api, "fleet", include_busy).await;
+                let answer = reset_under_load(&api, "fleet", include_busy).await;
                 assert_eq!(answer["path"], path, "{answer}");
                 let sessions = &answer["sessions"];
                 terminated += sessions["terminated_idle"].as_u64().unwrap() + sessions["terminated_busy"].as_u64().unwrap();

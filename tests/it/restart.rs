@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use local::proxy::Settings;
 use sqlx::Connection as _;
 use tests::raw_client::{RawClient, errors};
-use tests::{Api, Cluster, Database, Fault, Options, eventually};
+use tests::{Api, Cluster, Database, Fault, Options, eventually, load_place};
 
 use crate::behind_proxy::{BehindProxy, PATH};
 
@@ -36,6 +36,7 @@ mod no_request_fails_through_a_restart_at_twenty_a_second {
 }
 
 async fn outlived(immediate: bool, down_ms: u64, mut options: Options) {
+    let _place = load_place().await;
     // One for each request, should the machine be so slow: what is shown here is not the throttle.
     options.settings.sandboxes_per_function = 240;
     let mut cluster = Cluster::own().await;

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use local::postgres::{self, Durability, Settings, Shutdown};
+use local::postgres::{self, Shutdown};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::database::Database;
-use crate::server::{Server, new_cluster};
+use crate::server::{self, Server, new_cluster};
 use crate::template::Template;
 
 /// Each takes memory and time to start.
@@ -16,6 +16,13 @@ pub(crate) static PLACES: Semaphore = Semaphore::const_new(6);
 /// A place for a cluster that something else starts, such as `cargo dev`: at most six run at once.
 pub async fn cluster_place() -> impl Drop {
     PLACES.acquire().await.unwrap()
+}
+
+/// A place for a test that sends many requests a second for some time: at most two run at once, so that they do not slow each other down to
+/// where a budget ends.
+pub async fn load_place() -> impl Drop {
+    static LOADS: Semaphore = Semaphore::const_new(2);
+    LOADS.acquire().await.unwrap()
 }
 
 /// A folder for the state of a `cargo dev` of a test's own, in which a seeded database lies already.
@@ -39,7 +46,7 @@ impl Cluster {
     /// As [`Cluster::own`], with settings as in `postgresql.conf`.
     pub async fn with(settings: &[(&str, &str)]) -> Self {
         let place = PLACES.acquire().await.unwrap();
-        let mut cluster = new_cluster(&Settings::new(Durability::Disposable).with(settings)).await;
+        let mut cluster = new_cluster(&server::settings().with(settings)).await;
         cluster.start().await.unwrap();
         let server = Arc::new(Server::on_copy(&cluster).await);
         Self { cluster, server, _place: place }

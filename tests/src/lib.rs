@@ -44,7 +44,7 @@ mod wish;
 pub use api::{Api, Options};
 pub use browser::Browser;
 pub use client::{Answer, http_client};
-pub use cluster::{Cluster, cluster_place, prepared_state};
+pub use cluster::{Cluster, cluster_place, load_place, prepared_state};
 pub use command::Command;
 pub use database::Database;
 pub use emulator::Emulator;

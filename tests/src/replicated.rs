@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use local::connect::connect;
 use local::postgres::account::{Account, server_account};
-use local::postgres::{self, Durability, Settings, Shutdown};
+use local::postgres::{self, Shutdown};
 use sqlx::PgConnection;
 use tokio::sync::SemaphorePermit;
 
 use crate::cluster::PLACES;
 use crate::database::Database;
 use crate::process::eventually;
-use crate::server::{Server, new_cluster, new_directory, open_cluster};
+use crate::server::{Server, new_cluster, new_directory, open_cluster, settings};
 
 /// A cluster of one test's own with a standby, both running.
 pub struct Replicated {
@@ -29,7 +29,7 @@ impl Replicated {
     /// Waits for two places, makes a cluster and its standby and starts both.
     pub async fn own() -> Self {
         let places = PLACES.acquire_many(2).await.unwrap();
-        let settings = Settings::new(Durability::Disposable);
+        let settings = settings();
         let mut primary = new_cluster(&settings).await;
         // The first start chooses the port.
         primary.start().await.unwrap();

@@ -11,6 +11,7 @@ use local::roles::Roles;
 use local::seed::{Size, seed};
 use local::workspace::Workspace;
 use local::{connect, database, migrate};
+use nix::sys::statvfs::statvfs;
 use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::OnceCell;
@@ -175,9 +176,16 @@ fn fresh_name() -> String {
 
 /// A cluster that nobody stops but the guard.
 async fn lasting_cluster() -> &'static postgres::Cluster {
-    let mut cluster = new_cluster(&Settings::new(Durability::Disposable)).await;
+    let mut cluster = new_cluster(&settings()).await;
     cluster.start().await.unwrap();
     Box::leak(Box::new(cluster))
+}
+
+/// Settings of a cluster that nobody misses.
+pub(crate) fn settings() -> Settings {
+    // A session amid its sign-in keeps `drop database` waiting for everybody (PostgreSQL 15: it does not answer a barrier there), and some
+    // tests fall silent just then. The default is a minute.
+    Settings::new(Durability::Disposable).with(&[("authentication_timeout", "5s")])
 }
 
 /// A copy of the template cluster in a temporary directory that the guard removes.
@@ -194,9 +202,20 @@ pub(crate) async fn open_cluster(directory: &Path, settings: &Settings) -> postg
     postgres::Cluster::create(&guard, &binaries, directory, settings.clone()).await.unwrap()
 }
 
-/// A temporary directory that the guard removes.
+/// A temporary directory for a cluster, that the guard removes: in memory where there is room, because a test's database is some hundreds of
+/// files, which are made and removed again.
 pub(crate) fn new_directory() -> PathBuf {
-    let directory = account::temporary_directory("thaw-test-").unwrap().keep();
-    guard().remove_directory_at_end(&directory, &account::temporary_root().unwrap()).unwrap();
+    let root = if has_room(Path::new(MEMORY)) { PathBuf::from(MEMORY) } else { account::temporary_root().unwrap() };
+    let directory = account::temporary_directory_in(&root, "thaw-test-").unwrap().keep();
+    guard().remove_directory_at_end(&directory, &root).unwrap();
     directory
+}
+
+/// A file system in memory, on Linux.
+const MEMORY: &str = "/dev/shm";
+/// What all clusters of a test process take at once, with a reserve. A container often has 64 MB there.
+const ROOM_BYTES: u64 = 4 << 30;
+
+fn has_room(directory: &Path) -> bool {
+    statvfs(directory).is_ok_and(|system| u64::from(system.blocks_available()) * u64::from(system.fragment_size()) >= ROOM_BYTES)
 }

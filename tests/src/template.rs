@@ -5,12 +5,12 @@ use std::process::Command;
 
 use local::address::{Address, DATABASE};
 use local::connect;
-use local::postgres::{Durability, Settings, Shutdown, account};
+use local::postgres::{Shutdown, account};
 use local::provision;
 use local::roles::Roles;
 use tokio::sync::OnceCell;
 
-use crate::server::{Server, new_directory, open_cluster, workspace};
+use crate::server::{Server, new_directory, open_cluster, settings, workspace};
 
 /// A stopped cluster with a seeded database of the name that `cargo dev` uses, and a migrated one without rows.
 pub(crate) struct Template {
@@ -28,7 +28,7 @@ impl Template {
 
     async fn make() -> Self {
         let directory = new_directory();
-        let mut cluster = open_cluster(&directory, &Settings::new(Durability::Disposable)).await;
+        let mut cluster = open_cluster(&directory, &settings()).await;
         cluster.start().await.unwrap();
         let address = Address::parse(&cluster.superuser_url(DATABASE).unwrap()).unwrap();
         provision::create(&address, false).await.unwrap();

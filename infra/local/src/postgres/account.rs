@@ -150,10 +150,17 @@ pub fn temporary_root() -> Result<PathBuf> {
 /// # Errors
 /// As [`temporary_root`], or the directory cannot be made.
 pub fn temporary_directory(prefix: &str) -> Result<TempDir> {
+    temporary_directory_in(&temporary_root()?, prefix)
+}
+
+/// As [`temporary_directory`], under another directory.
+///
+/// # Errors
+/// The directory cannot be made.
+pub fn temporary_directory_in(root: &Path, prefix: &str) -> Result<TempDir> {
     let account = server_account()?;
-    let root = temporary_root()?;
     let failed = || format!("cannot make a temporary directory in {}", root.display());
-    let directory = tempfile::Builder::new().prefix(prefix).tempdir_in(&root).with_context(failed)?;
+    let directory = tempfile::Builder::new().prefix(prefix).tempdir_in(root).with_context(failed)?;
     open_directory(directory.path(), account.as_ref())?;
     Ok(directory)
 }
