@@ -47,6 +47,7 @@ mod proxy_hostile;
 mod proxy_sharing;
 mod proxy_targets;
 mod proxy_wire;
+mod psql;
 mod repository;
 mod representations;
 mod request_metrics;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use local::running::{Claim, Running};
+use local::running::{Access, Claim, DatabaseAccess, Running};
 use local::sigv4::LocalCredentials;
 use local::workspace::Workspace;
 use rustls::ServerConfig;
@@ -45,7 +45,9 @@ pub(crate) fn running(state: &Path, api_url: &str, operator: &LocalCredentials) 
     let checkout = Workspace::find(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
     let claim = Claim::take(&state.join(checkout.state().file_name().unwrap())).unwrap();
     let (control_url, database_url) = (String::new(), String::new());
-    claim.publish(&Running { pid: 1, api_url: api_url.to_owned(), control_url, database_url, data_directory: None }, operator, None).unwrap();
+    let database = DatabaseAccess { admin_url: "postgres://postgres@127.0.0.1/thaw".to_owned(), proxy: None };
+    let access = Access { operator, dashboard_token: None, database };
+    claim.publish(&Running { pid: 1, api_url: api_url.to_owned(), control_url, database_url, data_directory: None }, access).unwrap();
     claim
 }
 

@@ -15,6 +15,10 @@ const INTERVAL: Duration = Duration::from_millis(50);
 /// The program that this one becomes.
 const COMMAND_LINE: &str = "ops";
 
+/// How the folder of cargo's output begins, below the one of the programs; this process's number follows.
+const OUTPUT: &str = "launch-";
+const LEFTOVER_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Ends the build if this process, or the one it has become, ends first.
 const WATCH: &str = "{ while kill -0 $0 && kill -0 $1; do sleep 0.5; done; kill -TERM -- -$1; } &";
 
@@ -38,7 +42,7 @@ fn run() -> Result<ExitCode, String> {
     if !only_asks {
         binaries.extend(launch::functions(&workspace).map_err(|error| format!("the folder functions cannot be read: {error}"))?);
     }
-    let output = target.join(format!("launch-{}", std::process::id()));
+    let output = target.join(format!("{OUTPUT}{}", std::process::id()));
     let mut build = Build::start(&workspace, output, &binaries)?;
     let is_verbose = arguments.iter().any(|argument| argument == "--verbose" || argument == "-v");
     if !build.shown_until_built(is_verbose)? {
@@ -48,10 +52,13 @@ fn run() -> Result<ExitCode, String> {
     command.arg("dev").args(arguments.drain(..));
     if only_asks {
         build.cargo.wait().map_err(|error| format!("cargo was lost: {error}"))?;
-    } else {
+    } else if !build.has_ended {
         command.arg("--build").arg(build.cargo.id().to_string()).arg("--build-output").arg(&build.output);
         // It is the command line's now.
         build.is_handed_over = true;
+    }
+    if !build.is_handed_over {
+        build.remove_output();
     }
     let error = command.exec();
     build.is_handed_over = false;
@@ -64,6 +71,8 @@ struct Build {
     output: PathBuf,
     messages: Tail,
     progress: Tail,
+    /// Whether it was waited for. Then nobody else can, and the command line looks by itself what is there.
+    has_ended: bool,
     is_handed_over: bool,
 }
 
@@ -71,8 +80,7 @@ impl Build {
     fn start(workspace: &Path, output: PathBuf, binaries: &[String]) -> Result<Self, String> {
         let failed =
             |error: std::io::Error| launch::sentence(&error.to_string()).map_or_else(|| format!("{}: {error}", output.display()), str::to_owned);
-        // Of a process that had this number before.
-        let _ = fs::remove_dir_all(&output);
+        remove_leftovers(&output);
         fs::create_dir_all(&output).map_err(failed)?;
         let mut cargo = launch::cargo(workspace, &output, binaries).map_err(failed)?;
         let cargo = cargo.process_group(0).spawn().map_err(|error| format!("cargo does not start: {error}"))?;
@@ -86,14 +94,20 @@ impl Build {
             .status()
             .map_err(|error| format!("/bin/sh does not start: {error}"))?;
         let (messages, progress) = (Tail::open(&output.join(MESSAGES)).map_err(failed)?, Tail::open(&output.join(PROGRESS)).map_err(failed)?);
-        Ok(Self { cargo, output, messages, progress, is_handed_over: false })
+        Ok(Self { cargo, output, messages, progress, has_ended: false, is_handed_over: false })
     }
 
     /// Shows how far it is until the command line is built; false where it does not compile, which was said then.
     fn shown_until_built(&mut self, is_verbose: bool) -> Result<bool, String> {
         let (mut line, began, mut said) = (Line::new(), Instant::now(), String::new());
         loop {
+            if self.messages.lines().map_err(|error| error.to_string())?.iter().any(|message| is_command_line(message)) {
+                line.clear();
+                return Ok(true);
+            }
+            let was_ended = self.has_ended;
             let ended = self.cargo.try_wait().map_err(|error| format!("cargo was lost: {error}"))?;
+            self.has_ended = ended.is_some();
             for text in self.progress.lines().map_err(|error| error.to_string())? {
                 if let Some(progress) = Progress::parse(&text) {
                     line.show(&format!("building   {}", progress.describe(began.elapsed())));
@@ -106,12 +120,9 @@ impl Build {
                     said.push('\n');
                 }
             }
-            let built = self.messages.lines().map_err(|error| error.to_string())?.iter().any(|message| is_command_line(message));
-            if built {
-                line.clear();
-                return Ok(true);
-            }
             match ended {
+                // Its last messages are read now.
+                Some(_) if !was_ended => {}
                 Some(status) if status.success() => return Err(format!("cargo built no {COMMAND_LINE}")),
                 Some(_) => {
                     line.clear();
@@ -127,12 +138,29 @@ impl Build {
             }
         }
     }
+
+    /// What cannot be removed now is removed as a leftover later.
+    fn remove_output(&self) {
+        let _ = fs::remove_dir_all(&self.output);
+    }
 }
 
 impl Drop for Build {
     fn drop(&mut self) {
         if !self.is_handed_over {
-            let _ = fs::remove_dir_all(&self.output);
+            self.remove_output();
+        }
+    }
+}
+
+/// Removes what killed processes left: of this one's number, or a day old.
+fn remove_leftovers(output: &Path) {
+    let Some(Ok(entries)) = output.parent().map(Path::read_dir) else { return };
+    for entry in entries.flatten() {
+        let is_output = entry.file_name().to_string_lossy().starts_with(OUTPUT);
+        let is_old = || entry.metadata().and_then(|metadata| metadata.modified()).is_ok_and(|at| at.elapsed().is_ok_and(|age| age > LEFTOVER_AGE));
+        if is_output && (entry.path() == output || is_old()) {
+            let _ = fs::remove_dir_all(entry.path());
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a running `cargo dev` tells other commands of the same checkout.
 
+use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -39,6 +40,27 @@ struct Record {
     operator: Option<Operator>,
     /// The token of the dashboard's commands.
     dashboard_token: Option<String>,
+    /// How to sign in to the database.
+    database: Option<DatabaseAccess>,
+}
+
+/// How a person signs in to the database of a running `cargo dev`. Secrets.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct DatabaseAccess {
+    /// Its administrator's URL.
+    pub admin_url: String,
+    /// What the stand-in for RDS Proxy gives to functions, where there is one: see [`Proxy::environment`](crate::proxy::Proxy::environment).
+    pub proxy: Option<BTreeMap<String, String>>,
+}
+
+/// What other commands of the same user may do there. Secrets.
+pub struct Access<'a> {
+    /// What requests to the API are signed with.
+    pub operator: &'a LocalCredentials,
+    /// The token of the dashboard's commands.
+    pub dashboard_token: Option<&'a str>,
+    /// How to sign in to the database.
+    pub database: DatabaseAccess,
 }
 
 /// The operator's credentials in the record.
@@ -93,17 +115,21 @@ impl Claim {
         }
     }
 
-    /// Publishes where things run, what requests to the API are signed with, and the token of the dashboard's commands, readable by this user
-    /// only. It is withdrawn when the claim is dropped.
+    /// Publishes where things run, and what other commands may do there, readable by this user only. It is withdrawn when the claim is dropped.
     ///
     /// # Errors
     /// The record cannot be written.
-    pub fn publish(&self, running: &Running, operator: &LocalCredentials, dashboard_token: Option<&str>) -> Result<()> {
+    pub fn publish(&self, running: &Running, access: Access<'_>) -> Result<()> {
         let failed = || format!("cannot write {}", self.record.display());
         let folder = self.record.parent().with_context(failed)?;
         let only_this_user = std::fs::Permissions::from_mode(0o600);
         let mut file = tempfile::Builder::new().permissions(only_this_user).tempfile_in(folder).with_context(failed)?;
-        let record = Record { running: running.clone(), operator: Some(operator.into()), dashboard_token: dashboard_token.map(str::to_owned) };
+        let record = Record {
+            running: running.clone(),
+            operator: Some(access.operator.into()),
+            dashboard_token: access.dashboard_token.map(str::to_owned),
+            database: Some(access.database),
+        };
         file.write_all(&serde_json::to_vec_pretty(&record)?).with_context(failed)?;
         file.persist(&self.record).with_context(failed)?;
         Ok(())
@@ -185,6 +211,15 @@ pub fn find_with_dashboard_token(state: &Path) -> Result<Option<(Running, String
     Ok(Some((running, token)))
 }
 
+/// As [`find`], with how to sign in to its database.
+///
+/// # Errors
+/// As [`find`]; what runs is older than this.
+pub fn find_with_database(state: &Path) -> Result<Option<DatabaseAccess>> {
+    let Some(Record { database, .. }) = find_record(state)? else { return Ok(None) };
+    Ok(Some(database.context("the cargo dev that runs here is an older one, which does not say how to sign in to its database: start it anew")?))
+}
+
 fn find_record(state: &Path) -> Result<Option<Record>> {
     let Ok(lock) = File::open(state.join("dev.lock")) else { return Ok(None) };
     match lock.try_lock_shared() {
@@ -206,13 +241,17 @@ mod tests {
         Running { pid: 7, api_url: "http://a".into(), control_url: "http://b".into(), database_url: "c".into(), data_directory: None }
     }
 
+    fn access(operator: &LocalCredentials) -> Access<'_> {
+        Access { operator, dashboard_token: None, database: DatabaseAccess { admin_url: "postgres://a:b@c/d".into(), proxy: None } }
+    }
+
     #[test]
     fn only_one_has_the_claim_and_it_is_found_while_it_lives() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(find(folder.path()).unwrap(), None);
         let claim = Claim::take(folder.path()).unwrap();
         assert!(Claim::take(folder.path()).unwrap_err().to_string().contains("starting"));
-        claim.publish(&running(), &LocalCredentials::generate().unwrap(), None).unwrap();
+        claim.publish(&running(), access(&LocalCredentials::generate().unwrap())).unwrap();
         assert_eq!(find(folder.path()).unwrap(), Some(running()));
         assert!(Claim::take(folder.path()).unwrap_err().to_string().contains("http://a (pid 7)"));
         drop(claim);
@@ -224,7 +263,7 @@ mod tests {
     fn what_a_killed_one_left_behind_counts_as_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let claim = Claim::take(folder.path()).unwrap();
-        claim.publish(&running(), &LocalCredentials::generate().unwrap(), None).unwrap();
+        claim.publish(&running(), access(&LocalCredentials::generate().unwrap())).unwrap();
         let record = std::fs::read(folder.path().join("running.json")).unwrap();
         drop(claim);
         std::fs::write(folder.path().join("running.json"), record).unwrap();
@@ -243,7 +282,7 @@ mod tests {
         let record = folder.path().join("running.json");
         std::fs::write(&record, "{}").unwrap();
         std::fs::set_permissions(&record, std::fs::Permissions::from_mode(0o644)).unwrap();
-        claim.publish(&running(), &operator, Some("token-word")).unwrap();
+        claim.publish(&running(), Access { dashboard_token: Some("token-word"), ..access(&operator) }).unwrap();
         assert_eq!(std::fs::metadata(&record).unwrap().permissions().mode() & 0o777, 0o600);
         let (found, credentials) = find_with_operator(folder.path()).unwrap().unwrap();
         assert_eq!((&found, credentials.environment()), (&running(), operator.environment()));

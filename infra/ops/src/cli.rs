@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use local::workspace::Workspace;
 
-use crate::{completion, database, dev, drill, health, monitor, output, pins, prepare, reset, sam_test, seed, status, token};
+use crate::{completion, database, dev, drill, health, monitor, output, pins, prepare, psql, reset, sam_test, seed, status, token};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,6 +17,7 @@ Examples:
   cargo ops status --json                what runs where
   cargo health --watch                   whether requests are served
   cargo ops reset --scope fleet --reason \"failover drill\"
+  cargo ops psql                         look at the rows
   cargo ops drill stop                   the database is down for 5 s, and requests outlive it
   cargo ops migrate --database-url postgres://me:secret@127.0.0.1:5432/thaw
   cargo ops pins --database-url postgres://127.0.0.1:5432 --listen 127.0.0.1:6543";
@@ -45,6 +46,8 @@ enum Command {
     Drill(drill::Arguments),
     /// Shows on a page of this machine what the monitor of a stack says
     Monitor(monitor::Arguments),
+    /// Opens psql on the running local database, or prints its URL
+    Psql(psql::Arguments),
     /// Brings a database's schema up to date
     Migrate(database::MigrateArguments),
     /// Fills an empty, migrated database with the same rows every time
@@ -83,6 +86,7 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Reset(arguments) => reset::run(&workspace()?, &arguments).await,
             Command::Drill(arguments) => drill::run(&workspace()?, &arguments).await,
             Command::Monitor(arguments) => monitor::run(&workspace()?, &arguments).await.map(|()| ExitCode::SUCCESS),
+            Command::Psql(arguments) => psql::run(&workspace()?, &arguments).await.map(|()| ExitCode::SUCCESS),
             Command::Migrate(arguments) => database::migrate(&arguments).await.map(|()| ExitCode::SUCCESS),
             Command::Seed(arguments) => seed::run(&arguments).await.map(|()| ExitCode::SUCCESS),
             Command::Pins(arguments) => pins::run(&arguments).await.map(|()| ExitCode::SUCCESS),

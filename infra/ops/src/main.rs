@@ -13,6 +13,7 @@ mod monitor;
 mod output;
 mod pins;
 mod prepare;
+mod psql;
 mod reset;
 mod sam_test;
 mod seed;

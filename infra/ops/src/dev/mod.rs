@@ -15,7 +15,7 @@ use clap::Args;
 use local::address::Address;
 use local::build::{Build, Profile};
 use local::guard::Guard;
-use local::running::{Claim, Running};
+use local::running::{Access, Claim, DatabaseAccess, Running};
 use local::stack::{self, Plan, Stack};
 use local::workspace::Workspace;
 use local::{cloud, provision, proxy};
@@ -76,7 +76,7 @@ pub(crate) async fn run(workspace: &Workspace, arguments: &Arguments) -> Result<
             return Ok(interrupted(signal));
         }
     };
-    claim.publish(&up.running, &up.stack.operator, up.stack.dashboard.as_ref().map(|dashboard| dashboard.token()))?;
+    claim.publish(&up.running, up.access())?;
     screen::functions(&up.functions, &up.build);
     screen::summary(&up.stack, &up.running)?;
     let mut is_ready = false;
@@ -118,6 +118,14 @@ struct Up {
     stack: Stack,
     postgres: Postgres,
     running: Running,
+}
+
+impl Up {
+    /// What other commands of this user may do here.
+    fn access(&self) -> Access<'_> {
+        let database = DatabaseAccess { admin_url: self.postgres.address.url(), proxy: self.stack.proxy.as_ref().map(|proxy| proxy.environment()) };
+        Access { operator: &self.stack.operator, dashboard_token: self.stack.dashboard.as_ref().map(|dashboard| dashboard.token()), database }
+    }
 }
 
 async fn start(workspace: &Workspace, arguments: &Arguments, guard: &Guard) -> Result<Up> {
