@@ -216,6 +216,7 @@ const MEMORY: &str = "/dev/shm";
 /// What all clusters of a test process take at once, with a reserve. A container often has 64 MB there.
 const ROOM_BYTES: u64 = 4 << 30;
 
+#[allow(clippy::useless_conversion, reason = "on macOS the numbers are narrower")]
 fn has_room(directory: &Path) -> bool {
     statvfs(directory).is_ok_and(|system| u64::from(system.blocks_available()) * u64::from(system.fragment_size()) >= ROOM_BYTES)
 }

@@ -1,6 +1,7 @@
 //! What a person can do about a build that failed for want of something.
 
 /// What cargo, rustc or the system say, and the sentence for it. The first that is found counts.
+/// Cargo's own words are shown by `cargo dev --verbose`.
 const KNOWN: [(&[&str], &str); 5] = [
     (
         &["No space left on device", "(os error 28)"],
@@ -31,4 +32,25 @@ const KNOWN: [(&[&str], &str); 5] = [
 #[must_use]
 pub fn sentence(output: &str) -> Option<&'static str> {
     KNOWN.iter().find(|(signs, _)| signs.iter().any(|sign| output.contains(sign))).map(|(_, sentence)| *sentence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_means_is_told_from_an_error_in_the_code() {
+        let cases = [
+            ("error: failed to write `x`\n\nCaused by:\n  No space left on device (os error 28)", "the disk is full"),
+            ("error: linker `cc` not found\n  |\n  = note: No such file or directory (os error 2)", "a C compiler is missing"),
+            ("error occurred: failed to find tool \"cc\": No such file or directory (os error 2)", "a C compiler is missing"),
+            ("error: failed to download from `x`\n\nCaused by:\n  [6] Could not resolve hostname", "cannot be downloaded"),
+            ("error: attempting to make an HTTP request, but --offline was specified", "run cargo fetch"),
+            ("error: rustc 1.80.0 is not supported by the following package:", "rustup update"),
+        ];
+        for (output, part) in cases {
+            assert!(sentence(output).is_some_and(|sentence| sentence.contains(part)), "{output}");
+        }
+        assert_eq!(sentence("error[E0308]: mismatched types"), None);
+    }
 }

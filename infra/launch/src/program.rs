@@ -126,13 +126,13 @@ impl Build {
                 Some(status) if status.success() => return Err(format!("cargo built no {COMMAND_LINE}")),
                 Some(_) => {
                     line.clear();
+                    if let Some(sentence) = launch::sentence(&said) {
+                        return Err(sentence.to_owned());
+                    }
                     if !is_verbose {
                         eprint!("{said}");
                     }
-                    return match launch::sentence(&said) {
-                        Some(sentence) => Err(sentence.to_owned()),
-                        None => Ok(false),
-                    };
+                    return Ok(false);
                 }
                 None => std::thread::sleep(INTERVAL),
             }

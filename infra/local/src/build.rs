@@ -167,8 +167,9 @@ impl Drop for Build {
 pub async fn build(workspace: &Path, binaries: &[&str], profile: Profile, guard: &Guard) -> Result<BTreeMap<String, PathBuf>> {
     let mut build = Build::start(workspace, binaries, profile, guard)?;
     let ended = build.end().await;
-    if ended.is_err() {
-        eprint!("{}", build.said(0));
+    let said = build.said(0);
+    if ended.is_err() && launch::sentence(&said).is_none() {
+        eprint!("{said}");
     }
     let executables = ended?;
     for binary in binaries {

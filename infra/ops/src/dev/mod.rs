@@ -206,7 +206,7 @@ async fn shown(build: &mut Build, is_verbose: bool) -> Result<()> {
     }
     screen::building(None);
     let ended = build.end().await;
-    if ended.is_err() && !is_verbose {
+    if ended.is_err() && !is_verbose && launch::sentence(&build.said(0)).is_none() {
         screen::cargo(&build.said(0));
     }
     ended.map(drop)
