@@ -15,6 +15,7 @@ mod credentials;
 mod dashboard;
 mod databases;
 mod demoted_writer;
+mod deployed;
 mod dev;
 mod drills;
 mod emulator;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::moto::Moto;
-use tests::{Api, Database, Options, complete_executable, http_event};
+use tests::{Api, Database, Options, executables_with_rds_api, http_event};
 use tokio::net::TcpListener;
 
 /// The region that the stand-in gives to the functions.
@@ -16,11 +16,8 @@ fn options(endpoint: &str, proxy: &str) -> Options {
 
 /// As [`options`], of functions that can ask the API of RDS.
 async fn asking(endpoint: &str, proxy: &str) -> Options {
-    let mut options = options(endpoint, proxy);
-    for function in ["health", "monitor"] {
-        options.executables.insert(function.to_owned(), complete_executable(function).await);
-    }
-    options
+    let executables = executables_with_rds_api().await.clone();
+    Options { executables, ..options(endpoint, proxy) }
 }
 
 async fn targets(api: &Api) -> Value {
@@ -62,7 +59,7 @@ async fn the_targets_of_a_proxy_are_what_the_api_of_rds_says() {
 #[ignore = "compiles the AWS SDK for RDS: cargo test-moto"]
 async fn an_api_of_rds_that_is_silent_is_asked_once_and_costs_half_a_second() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let options = asking(&format!("http://{}", silent.local_addr().unwrap()), "thaw").await;
     let asked = tokio::spawn(async move {
         let mut open = Vec::new();
         while let Ok(Ok((socket, _))) = tokio::time::timeout(Duration::from_secs(3), silent.accept()).await {
@@ -71,7 +68,7 @@ async fn an_api_of_rds_that_is_silent_is_asked_once_and_costs_half_a_second() {
         open.len()
     });
     let database = Database::fresh().await;
-    let api = Api::with(&database, asking(&endpoint, "thaw").await).await;
+    let api = Api::with(&database, options).await;
     let report = api.respond("health", &json!({ "check": "deep" })).await;
     assert_eq!((&report["status"], &report["checks"]["proxy:targets"][0]["status"]), (&json!("warn"), &json!("warn")), "{report}");
     assert!(report["checks"]["database:connections"][0]["observedValue"].is_number(), "the database was asked all the same: {report}");

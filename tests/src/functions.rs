@@ -7,7 +7,7 @@ use local::build::Profile;
 use local::{build, stack};
 use tokio::sync::OnceCell;
 
-use crate::server::{guard, workspace};
+use crate::server::{guard, new_directory, workspace};
 
 /// The executables of all functions of the template, and of the command line.
 pub(crate) async fn executables() -> &'static BTreeMap<String, PathBuf> {
@@ -27,9 +27,22 @@ pub async fn executable(function: &str) -> PathBuf {
     executables().await[function].clone()
 }
 
-/// One function's executable with what only AWS has, such as the API of RDS.
-pub async fn complete_executable(function: &str) -> PathBuf {
-    build::build(workspace().root(), &[function], Profile::DevWithAllFeatures, &guard()).await.unwrap()[function].clone()
+/// The executables of the functions that ask the API of RDS, with that part, which only AWS has.
+pub async fn executables_with_rds_api() -> &'static BTreeMap<String, PathBuf> {
+    static BUILT: OnceCell<BTreeMap<String, PathBuf>> = OnceCell::const_new();
+    BUILT
+        .get_or_init(|| async {
+            let built = build::build(workspace().root(), &["health", "monitor"], Profile::DevWithAllFeatures, &guard()).await.unwrap();
+            // The next build without that part puts its executables in the same place.
+            let directory = new_directory();
+            let copied = built.into_iter().map(|(function, path)| {
+                let copy = directory.join(&function);
+                std::fs::copy(path, &copy).unwrap();
+                (function, copy)
+            });
+            copied.collect()
+        })
+        .await
 }
 
 /// One function's executable as it is deployed.
