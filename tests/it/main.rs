@@ -29,6 +29,7 @@ mod identity;
 mod in_process;
 mod keyed_writes;
 mod keys;
+mod launch;
 mod lists;
 mod managed_instances;
 mod migrate_function;

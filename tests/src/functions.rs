@@ -27,6 +27,11 @@ pub async fn executable(function: &str) -> PathBuf {
     executables().await[function].clone()
 }
 
+/// A program of the workspace that is no function.
+pub async fn program(name: &str) -> PathBuf {
+    build::build(workspace().root(), &[name], Profile::Dev, &guard()).await.unwrap()[name].clone()
+}
+
 /// The executables of the functions that ask the API of RDS, with that part, which only AWS has.
 pub async fn executables_with_rds_api() -> &'static BTreeMap<String, PathBuf> {
     static BUILT: OnceCell<BTreeMap<String, PathBuf>> = OnceCell::const_new();

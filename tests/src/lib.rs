@@ -51,7 +51,7 @@ pub use emulator::Emulator;
 pub use events::{http_event, with_claims};
 pub use fault_proxy::{Fault, FaultProxy, Side};
 pub use figures::Figures;
-pub use functions::{executable, executables_with_rds_api, keyed, release_executable, scripted, scripted_route};
+pub use functions::{executable, executables_with_rds_api, keyed, program, release_executable, scripted, scripted_route};
 pub use ledger::Ledger;
 pub use process::{eventually, free_addresses, is_alive, is_stopped, number_from_environment, resident_kib};
 pub use replicated::Replicated;

@@ -40,6 +40,12 @@ pub fn cargo(workspace: &Path, directory: &Path, binaries: &[impl AsRef<str>]) -
     Ok(command)
 }
 
+/// The sentence for a port that another program has.
+#[must_use]
+pub fn port_is_taken(port: u16) -> String {
+    format!("port {port} is taken: stop the program that listens there, or choose another with --port")
+}
+
 /// Sends a cargo's output to two new files of `directory`, and has it draw its bar there.
 ///
 /// # Errors

@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -15,12 +17,15 @@ const INTERVAL: Duration = Duration::from_millis(50);
 /// The program that this one becomes.
 const COMMAND_LINE: &str = "ops";
 
+/// The API's port where the arguments name none.
+const PORT: &str = "3000";
+
 /// How the folder of cargo's output begins, below the one of the programs; this process's number follows.
 const OUTPUT: &str = "launch-";
 const LEFTOVER_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Ends the build if this process, or the one it has become, ends first.
-const WATCH: &str = "{ while kill -0 $0 && kill -0 $1; do sleep 0.5; done; kill -TERM -- -$1; } &";
+const WATCH: &str = "{ while kill -0 $0 && kill -0 $1; do sleep 0.5; done; kill -s TERM -- -$1; } &";
 
 pub(crate) fn main() -> ExitCode {
     match run() {
@@ -41,6 +46,9 @@ fn run() -> Result<ExitCode, String> {
     let mut binaries = vec![COMMAND_LINE.to_owned()];
     if !only_asks {
         binaries.extend(launch::functions(&workspace).map_err(|error| format!("the folder functions cannot be read: {error}"))?);
+    }
+    if !only_asks {
+        check_port(&arguments)?;
     }
     let output = target.join(format!("{OUTPUT}{}", std::process::id()));
     let mut build = Build::start(&workspace, output, &binaries)?;
@@ -63,6 +71,20 @@ fn run() -> Result<ExitCode, String> {
     let error = command.exec();
     build.is_handed_over = false;
     Err(format!("{} does not start: {error}", target.join(COMMAND_LINE).display()))
+}
+
+/// Fails where the API's port is taken: nobody should wait for a build to learn that. What is no port is for the command line to refuse.
+fn check_port(arguments: &[OsString]) -> Result<(), String> {
+    let texts: Vec<&str> = arguments.iter().filter_map(|argument| argument.to_str()).collect();
+    let named = texts.iter().enumerate().find_map(|(index, text)| match *text {
+        "--port" => texts.get(index + 1).copied(),
+        text => text.strip_prefix("--port="),
+    });
+    let Ok(port) = named.unwrap_or(PORT).parse::<u16>() else { return Ok(()) };
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Err(launch::port_is_taken(port)),
+        _ => Ok(()),
+    }
 }
 
 /// A cargo, and what it says.

@@ -132,7 +132,7 @@ async fn start(workspace: &Workspace, arguments: &Arguments, guard: &Guard) -> R
     let listener = match TcpListener::bind((Ipv4Addr::LOCALHOST, arguments.port)).await {
         Ok(listener) => listener,
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            bail!("port {} is taken: stop the program that listens there, or choose another with --port", arguments.port)
+            bail!("{}", launch::port_is_taken(arguments.port))
         }
         Err(error) => return Err(error).with_context(|| format!("cannot listen on port {}", arguments.port)),
     };
