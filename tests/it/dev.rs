@@ -4,7 +4,7 @@ use local::postgres::account;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
-use tests::{Cluster, Command, Database, cluster_place, eventually, is_alive, prepared_state};
+use tests::{Cluster, Command, Database, cluster_place, eventually, executable, is_alive, prepared_state};
 
 /// A folder for the state of one `cargo dev`, which the database server's account can enter.
 fn state() -> tempfile::TempDir {
@@ -198,6 +198,40 @@ async fn a_signal_while_it_starts_ends_it_too() {
         let leftover = String::from_utf8_lossy(&processes.stdout).lines().filter(|line| line.contains(state.path().to_str().unwrap())).count();
         assert_eq!(leftover, 0, "after {beginning:?}: {}", String::from_utf8_lossy(&processes.stdout));
     }
+}
+
+#[tokio::test]
+async fn functions_answer_as_they_are_built_and_ready_comes_last() {
+    let _place = cluster_place().await;
+    let state = prepared_state().await;
+    let message = async |function: &str| {
+        let executable = executable(function).await;
+        format!("echo '{{\"reason\":\"compiler-artifact\",\"target\":{{\"name\":\"{function}\"}},\"executable\":\"{}\"}}'\n", executable.display())
+    };
+    // A build that has one function at once, and the others when it is told to go on.
+    let (cargo, go_on) = (state.path().join("cargo"), state.path().join("go-on"));
+    let mut script = format!("#!/bin/sh\n{}", message("purchased-models").await);
+    script += &format!("echo '    Building [=>] 7/9: health' >&2\nwhile ! [ -e '{}' ]; do sleep 0.05; done\n", go_on.display());
+    for function in ["user-models", "health", "monitor", "reset", "migrate"] {
+        script += &message(function).await;
+    }
+    std::fs::write(&cargo, script).unwrap();
+    std::fs::set_permissions(&cargo, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut dev = Command::start(state.path(), &["dev", "--port", "0"], &[("CARGO", cargo.to_str().unwrap())]).await;
+    let functions = dev.line("functions ").await;
+    assert!(functions.contains("purchased-models can be called; user-models, health, monitor, reset, migrate are being compiled"), "{functions}");
+    let api = dev.line("api ").await.split_whitespace().nth(1).unwrap().to_owned();
+    let token = Command::run(state.path(), &["token", "user-1"], &[]).await.stdout;
+    assert_eq!(get(&format!("{api}/api/user/purchased-models"), &token).await.0, 200);
+    let (url, token) = (format!("{api}/api/models/user-models"), token.clone());
+    let waiting = tokio::spawn(async move { get(&url, &token).await.0 });
+    assert!(status(state.path()).await["sandboxes"].as_array().unwrap().len() == 1, "who only looks does not wait");
+    assert!(!waiting.is_finished());
+    std::fs::write(&go_on, "").unwrap();
+    assert_eq!(waiting.await.unwrap(), 200, "the request waited for its function");
+    dev.line("ready ").await;
+    dev.signal(Signal::SIGTERM);
+    assert_eq!(dev.end().await.code, Some(0));
 }
 
 #[tokio::test]
