@@ -28,7 +28,7 @@ pub enum Profile {
     Dev,
     /// As `Dev`, and with what only AWS has.
     DevWithAllFeatures,
-    /// As they are deployed: each with its own features alone.
+    /// As they are deployed: see `workspace.metadata.lambda.build` in the root's `Cargo.toml`.
     Release,
 }
 
@@ -73,8 +73,11 @@ impl Build {
             Profile::Release => {
                 let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
                 command.current_dir(workspace).args(["build", "--release", "--all-features", "--message-format=json-render-diagnostics"]);
-                command.args(binaries.iter().flat_map(|binary| ["--package", binary]));
-                launch::redirect(&mut command, output.path()).map(|()| command)
+                command.args(binaries.iter().flat_map(|binary| ["--bin", binary]));
+                launch::functions(workspace).and_then(|functions| {
+                    command.args(functions.iter().flat_map(|function| ["--package", function]));
+                    launch::redirect(&mut command, output.path()).map(|()| command)
+                })
             }
         }
         .context("no file for cargo's output")?;
