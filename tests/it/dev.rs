@@ -225,7 +225,7 @@ async fn functions_answer_as_they_are_built_and_ready_comes_last() {
     assert_eq!(get(&format!("{api}/api/user/purchased-models"), &token).await.0, 200);
     let (url, token) = (format!("{api}/api/models/user-models"), token.clone());
     let waiting = tokio::spawn(async move { get(&url, &token).await.0 });
-    assert!(status(state.path()).await["sandboxes"].as_array().unwrap().len() == 1, "who only looks does not wait");
+    assert!(status(state.path()).await["sandboxes"].as_array().unwrap().len() == 1, "a report does not wait for a compiler");
     assert!(!waiting.is_finished());
     std::fs::write(&go_on, "").unwrap();
     assert_eq!(waiting.await.unwrap(), 200, "the request waited for its function");

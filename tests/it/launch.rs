@@ -31,9 +31,20 @@ impl Place {
         std::fs::set_permissions(self.file(name), std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
+    /// As `cargo ops …` does.
+    fn run_ops(&self, arguments: &[&str]) -> Output {
+        Command::new(self.file("launch"))
+            .arg("ops")
+            .args(arguments)
+            .env("CARGO", self.file("cargo"))
+            .env("PLACE", self.folder.path())
+            .output()
+            .unwrap()
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.file("launch"));
-        command.args(arguments).env("CARGO", self.file("cargo")).env("PLACE", self.folder.path()).stdin(Stdio::null());
+        command.arg("dev").args(arguments).env("CARGO", self.file("cargo")).env("PLACE", self.folder.path()).stdin(Stdio::null());
         command
     }
 
@@ -112,8 +123,9 @@ async fn the_command_line_takes_over_while_cargo_goes_on_and_cargo_ends_with_it(
     let ended = place.run(&["--port", "0"]);
     let cargo = place.noted("cargo-pid").await;
     let stdout = text(&ended.stdout);
-    let output = stdout.lines().next().and_then(|line| line.split_once(" --build-output ")).map(|(_, folder)| Path::new(folder).to_owned()).unwrap();
-    assert_eq!(stdout, format!("dev --port 0 --build {cargo} --build-output {}\nbuilds\n", output.display()));
+    let output = stdout.lines().next().and_then(|line| line.split_once(" --build-output ")).unwrap().1;
+    let output = Path::new(output.trim_end_matches(" --build-shown-bytes 0"));
+    assert_eq!(stdout, format!("dev --port 0 --build {cargo} --build-output {} --build-shown-bytes 0\nbuilds\n", output.display()));
     assert!(output.join("messages").is_file() && output.join("progress").is_file());
     eventually("cargo has ended", async || !is_alive(cargo)).await;
 }
@@ -126,11 +138,13 @@ async fn help_waits_for_no_function() {
     let arguments = std::fs::read_to_string(place.file("arguments")).unwrap();
     assert!(arguments.ends_with("--bin ops\n"), "{arguments}");
     assert_eq!(place.leftovers(), 0);
+    let ended = place.run_ops(&["token", "user-1"]);
+    assert_eq!((ended.status.code(), text(&ended.stdout).trim()), (Some(0), "token user-1"));
 }
 
 #[tokio::test]
 async fn a_signal_in_the_middle_of_the_build_ends_cargo_and_its_compilers() {
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL] {
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
         let place = Place::new("sleep 600 & echo $! > \"$PLACE/compiler-pid\"; echo $$ > \"$PLACE/cargo-pid\"; wait", "echo started").await;
         let mut launch = place.command(&["--port", "0"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let processes = [place.noted("cargo-pid").await, place.noted("compiler-pid").await];

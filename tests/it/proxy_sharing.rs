@@ -37,7 +37,7 @@ async fn forty_clients_share_three_database_connections() {
 #[tokio::test]
 async fn a_transaction_keeps_its_connection_and_another_client_waits_no_longer_than_the_borrow_timeout() {
     let database = Database::seeded().await;
-    // Long enough for whoever may have the connection, on a busy machine, too.
+    // Long enough on a busy machine for the client that gets the connection.
     let api = stand_in(&database, Settings { connections: 1, borrow_timeout: Duration::from_secs(2), ..Settings::default() }).await;
     let (mut one, mut two) = (RawClient::signed_in(api.proxy(), &[]).await, RawClient::signed_in(api.proxy(), &[]).await);
     one.query("begin").await;

@@ -10,7 +10,7 @@ use tests::{Api, Cluster, Database, Fault, Options, eventually, load_place};
 
 use crate::behind_proxy::{BehindProxy, PATH};
 
-/// Each by itself, so that they wait at the same time. Three seconds are longer than the stand-in waits for a database.
+/// Separate tests, so that they can run at the same time. Three seconds are longer than the stand-in waits for a database.
 mod no_request_fails_through_a_restart_at_twenty_a_second {
     use super::*;
 

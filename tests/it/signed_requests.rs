@@ -10,7 +10,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
-use tests::{Api, Command, Database, Options, ServerCertificate, scripted};
+use tests::{Api, Command, Database, Options, ServerCertificate, program, scripted};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
@@ -74,6 +74,8 @@ pub(crate) fn nowhere<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)
 
 #[tokio::test]
 async fn the_running_cargo_dev_is_asked_with_the_credentials_of_its_record() {
+    // The first command that needs it would tell how far its build is.
+    program("aws-credentials").await;
     let (state, database) = (tempfile::tempdir().unwrap(), Database::fresh().await);
     let api = echoing(&database).await;
     let _claim = running(state.path(), &api.url(), api.operator());
@@ -97,6 +99,8 @@ async fn the_running_cargo_dev_is_asked_with_the_credentials_of_its_record() {
 
 #[tokio::test]
 async fn without_the_right_credentials_it_is_one_sentence_and_the_exit_code_is_1() {
+    // The first command that needs it would tell how far its build is.
+    program("aws-credentials").await;
     let (state, database) = (tempfile::tempdir().unwrap(), Database::fresh().await);
     let ended = Command::run(state.path(), &RESET, &nowhere(&[])).await;
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
@@ -137,6 +141,8 @@ async fn without_the_right_credentials_it_is_one_sentence_and_the_exit_code_is_1
 /// As the AWS command line has them.
 #[tokio::test]
 async fn an_api_elsewhere_is_asked_with_the_credentials_of_the_environment_or_of_a_profile() {
+    // The first command that needs it would tell how far its build is.
+    program("aws-credentials").await;
     let (state, database) = (tempfile::tempdir().unwrap(), Database::fresh().await);
     let api = echoing(&database).await;
     let keys = api.operator().environment();
@@ -194,6 +200,8 @@ async fn encrypted(api: &Api, certificate: &ServerCertificate) -> u16 {
 
 #[tokio::test]
 async fn over_https_the_servers_certificate_has_to_be_trusted_on_this_machine() {
+    // The first command that needs it would tell how far its build is.
+    program("aws-credentials").await;
     let (state, database) = (tempfile::tempdir().unwrap(), Database::fresh().await);
     let (api, certificate) = (echoing(&database).await, ServerCertificate::generate());
     let port = encrypted(&api, &certificate).await;

@@ -18,8 +18,8 @@ pub async fn cluster_place() -> impl Drop {
     PLACES.acquire().await.unwrap()
 }
 
-/// A place for a test that sends many requests a second for some time: at most two run at once, so that they do not slow each other down to
-/// where a budget ends.
+/// A place for a test that sends many requests a second. At most two such tests run at once: more would use up the budgets of each other's
+/// requests on a small machine.
 pub async fn load_place() -> impl Drop {
     static LOADS: Semaphore = Semaphore::const_new(2);
     LOADS.acquire().await.unwrap()

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use local::build::Profile;
+use local::postgres::account;
 use local::{build, stack};
 use tokio::sync::OnceCell;
 
-use crate::server::{guard, new_directory, workspace};
+use crate::server::{guard, workspace};
 
 /// The executables of all functions of the template, and of the command line.
 pub(crate) async fn executables() -> &'static BTreeMap<String, PathBuf> {
@@ -39,7 +40,8 @@ pub async fn executables_with_rds_api() -> &'static BTreeMap<String, PathBuf> {
         .get_or_init(|| async {
             let built = build::build(workspace().root(), &["health", "monitor"], Profile::DevWithAllFeatures, &guard()).await.unwrap();
             // The next build without that part puts its executables in the same place.
-            let directory = new_directory();
+            let directory = account::temporary_directory("thaw-test-programs-").unwrap().keep();
+            guard().remove_directory_at_end(&directory, &account::temporary_root().unwrap()).unwrap();
             let copied = built.into_iter().map(|(function, path)| {
                 let copy = directory.join(&function);
                 std::fs::copy(path, &copy).unwrap();

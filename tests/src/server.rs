@@ -181,10 +181,10 @@ async fn lasting_cluster() -> &'static postgres::Cluster {
     Box::leak(Box::new(cluster))
 }
 
-/// Settings of a cluster that nobody misses.
+/// Settings of a disposable cluster.
 pub(crate) fn settings() -> Settings {
-    // A session amid its sign-in keeps `drop database` waiting for everybody (PostgreSQL 15: it does not answer a barrier there), and some
-    // tests fall silent just then. The default is a minute.
+    // `drop database` waits for every session, also for one that is signing in (in PostgreSQL 15 it does not answer a barrier there). Some
+    // tests go silent during the sign-in. The default limit is a minute.
     Settings::new(Durability::Disposable).with(&[("authentication_timeout", "5s")])
 }
 

@@ -1,6 +1,6 @@
-//! What a person can do about a build that failed for want of something.
+//! What you can do if a build failed because something is missing on the machine.
 
-/// What cargo, rustc or the system say, and the sentence for it. The first that is found counts.
+/// Words of cargo, rustc or the system, and the sentence for them. The first match counts.
 /// Cargo's own words are shown by `cargo dev --verbose`.
 const KNOWN: [(&[&str], &str); 5] = [
     (
@@ -28,10 +28,20 @@ const KNOWN: [(&[&str], &str); 5] = [
     (&["requires rustc", "is not supported by the following package"], "the compiler is too old: run rustup update"),
 ];
 
-/// The sentence for what stands in cargo's output, where it is something other than an error in the code.
+/// The sentence for a failure in cargo's output; None for an error in the code.
 #[must_use]
 pub fn sentence(output: &str) -> Option<&'static str> {
-    KNOWN.iter().find(|(signs, _)| signs.iter().any(|sign| output.contains(sign))).map(|(_, sentence)| *sentence)
+    // A warning may name a trouble that has passed.
+    let errors = &output[output.lines().position(|line| line.starts_with("error")).map_or(output.len(), |number| offset(output, number))..];
+    if errors.contains("error[E") {
+        return None;
+    }
+    KNOWN.iter().find(|(signs, _)| signs.iter().any(|sign| errors.contains(sign))).map(|(_, sentence)| *sentence)
+}
+
+/// Where the line of this number begins.
+fn offset(text: &str, number: usize) -> usize {
+    text.split_inclusive('\n').take(number).map(str::len).sum()
 }
 
 #[cfg(test)]
@@ -43,7 +53,10 @@ mod tests {
         let cases = [
             ("error: failed to write `x`\n\nCaused by:\n  No space left on device (os error 28)", "the disk is full"),
             ("error: linker `cc` not found\n  |\n  = note: No such file or directory (os error 2)", "a C compiler is missing"),
-            ("error occurred: failed to find tool \"cc\": No such file or directory (os error 2)", "a C compiler is missing"),
+            (
+                "error: failed to run custom build command for `ring`\n  failed to find tool \"cc\": No such file or directory (os error 2)",
+                "a C compiler is missing",
+            ),
             ("error: failed to download from `x`\n\nCaused by:\n  [6] Could not resolve hostname", "cannot be downloaded"),
             ("error: attempting to make an HTTP request, but --offline was specified", "run cargo fetch"),
             ("error: rustc 1.80.0 is not supported by the following package:", "rustup update"),
@@ -52,5 +65,7 @@ mod tests {
             assert!(sentence(output).is_some_and(|sentence| sentence.contains(part)), "{output}");
         }
         assert_eq!(sentence("error[E0308]: mismatched types"), None);
+        assert_eq!(sentence("warning: spurious network error: Could not resolve host\nerror: could not compile `x`"), None);
+        assert_eq!(sentence("error[E0308]: mismatched types\nNo space left on device"), None);
     }
 }

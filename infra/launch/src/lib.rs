@@ -1,8 +1,9 @@
-//! Cargo's output while it builds, as files that grow: how far it is, and why it failed.
+//! Reads the output of a cargo that builds: the progress, and the reason of a failure.
 //!
-//! `cargo dev` runs this package's program. It starts one cargo for the command line and all functions, so that each crate is compiled
-//! once and both processors are busy, and becomes `ops dev` as soon as that is built; `ops dev` follows the same files until the last
-//! function is there. So Postgres starts, and the first routes answer, while others still compile.
+//! `cargo dev` runs this package's program. It starts one cargo for the command line and all functions: each crate is compiled once, and all
+//! processors are used. Cargo writes its output into files. The program shows the progress from them, and becomes `ops dev` (by `exec`) once
+//! the command line is built. `ops dev` reads the same files until the last function is built. Meanwhile it starts Postgres and serves the
+//! functions that are built.
 
 mod failure;
 mod line;
@@ -22,13 +23,13 @@ use std::process::{Command, Stdio};
 
 /// The file of cargo's messages: one JSON document a line.
 pub const MESSAGES: &str = "messages";
-/// The file of what cargo says to people: diagnostics, and the bar that tells how far it is.
+/// The file of cargo's standard error: diagnostics and the progress bar.
 pub const PROGRESS: &str = "progress";
 
 /// A cargo that builds these binaries, with its output in two new files of `directory`.
 ///
-/// One selection of packages, the whole workspace, goes for every build on a laptop: features are then the same in all of them, and no crate
-/// is compiled again for another command (<https://doc.rust-lang.org/cargo/reference/features.html#feature-unification>).
+/// Every build on a laptop selects the whole workspace. Features are then the same in all builds, and no crate is compiled again for another
+/// command (<https://doc.rust-lang.org/cargo/reference/features.html#feature-unification>).
 ///
 /// # Errors
 /// The files cannot be created.
@@ -46,7 +47,7 @@ pub fn port_is_taken(port: u16) -> String {
     format!("port {port} is taken: stop the program that listens there, or choose another with --port")
 }
 
-/// Sends a cargo's output to two new files of `directory`, and has it draw its bar there.
+/// Redirects a cargo's output to two new files of `directory`, with the progress bar.
 ///
 /// # Errors
 /// The files cannot be created.
@@ -54,7 +55,15 @@ pub fn redirect(command: &mut Command, directory: &Path) -> io::Result<()> {
     for name in own_package() {
         command.env_remove(name);
     }
-    command.env("CARGO_TERM_PROGRESS_WHEN", "always").env("CARGO_TERM_PROGRESS_WIDTH", "200").env("CARGO_TERM_QUIET", "false");
+    command
+        .env("CARGO_TERM_PROGRESS_WHEN", "always")
+        .env("CARGO_TERM_PROGRESS_WIDTH", "200")
+        .env("CARGO_TERM_QUIET", "false")
+        .env("CARGO_TERM_COLOR", "never");
+    // The cargo that started this program read it from the folder that the command was given in.
+    if let Some(target) = std::env::var_os("CARGO_TARGET_DIR").filter(|target| !target.is_empty()) {
+        command.env("CARGO_TARGET_DIR", std::path::absolute(target)?);
+    }
     command.stdin(Stdio::null()).stdout(File::create_new(directory.join(MESSAGES))?).stderr(File::create_new(directory.join(PROGRESS))?);
     Ok(())
 }
@@ -64,6 +73,12 @@ pub fn redirect(command: &mut Command, directory: &Path) -> io::Result<()> {
 pub fn own_package() -> impl Iterator<Item = OsString> {
     let is_own = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
     std::env::vars_os().map(|(name, _)| name).filter(move |name| name.to_str().is_some_and(is_own))
+}
+
+/// The checkout that `folder` lies in: the nearest folder upwards with a `template.yaml` and a `Cargo.toml`.
+#[must_use]
+pub fn workspace(folder: &Path) -> Option<&Path> {
+    folder.ancestors().find(|folder| folder.join("template.yaml").is_file() && folder.join("Cargo.toml").is_file())
 }
 
 /// The names of the functions' packages, which are those of their folders and of their binaries.

@@ -3,10 +3,10 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-/// How often it is told where nobody can write over a line.
+/// How often the text is printed if standard error is no terminal.
 const INTERVAL: Duration = Duration::from_secs(15);
 
-/// A line that tells what is being done.
+/// A line that shows the progress.
 pub struct Line {
     is_terminal: bool,
     shown: String,
@@ -26,7 +26,7 @@ impl Line {
         self.is_terminal
     }
 
-    /// Shows `text` in the place of what was shown before. Where standard error is no terminal it becomes a line of its own, four a minute.
+    /// Replaces the shown text by `text`. If standard error is no terminal, it prints a new line instead, at most four a minute.
     pub fn show(&mut self, text: &str) {
         if self.shown == text || (!self.is_terminal && self.told.elapsed() < INTERVAL) {
             return;
@@ -47,7 +47,7 @@ impl Line {
 
     fn write(&self, text: &str) {
         let mut out = std::io::stderr().lock();
-        // A reader that is gone must not end the build.
+        // A closed standard error must not end the build.
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     }
 }

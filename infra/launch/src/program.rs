@@ -17,6 +17,9 @@ const INTERVAL: Duration = Duration::from_millis(50);
 /// The program that this one becomes.
 const COMMAND_LINE: &str = "ops";
 
+/// The word of `cargo dev`.
+const DEV: &str = "dev";
+
 /// The API's port where the arguments name none.
 const PORT: &str = "3000";
 
@@ -24,7 +27,7 @@ const PORT: &str = "3000";
 const OUTPUT: &str = "launch-";
 const LEFTOVER_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Ends the build if this process, or the one it has become, ends first.
+/// A shell script that ends the build if this process ends first, also after it has become the command line. Arguments: both process ids.
 const WATCH: &str = "{ while kill -0 $0 && kill -0 $1; do sleep 0.5; done; kill -s TERM -- -$1; } &";
 
 pub(crate) fn main() -> ExitCode {
@@ -40,29 +43,36 @@ pub(crate) fn main() -> ExitCode {
 fn run() -> Result<ExitCode, String> {
     let own = std::env::current_exe().map_err(|error| format!("this program cannot find itself: {error}"))?;
     let target = own.parent().unwrap_or(Path::new("."));
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let folder = std::env::current_dir().map_err(|error| format!("there is no current folder: {error}"))?;
+    let workspace = launch::workspace(&folder).ok_or("go into the checkout: no folder from here upwards has a template.yaml and a Cargo.toml")?;
     let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let only_asks = arguments.iter().any(|argument| argument == "--help" || argument == "-h");
+    let is_dev = arguments.first().is_some_and(|command| command == DEV);
+    if !is_dev {
+        // `cargo ops …`: the word says only that.
+        arguments.drain(..arguments.len().min(1));
+    }
+    let only_asks = !is_dev || arguments.iter().any(|argument| argument == "--help" || argument == "-h");
     let mut binaries = vec![COMMAND_LINE.to_owned()];
     if !only_asks {
-        binaries.extend(launch::functions(&workspace).map_err(|error| format!("the folder functions cannot be read: {error}"))?);
+        binaries.extend(launch::functions(workspace).map_err(|error| format!("the folder functions cannot be read: {error}"))?);
     }
     if !only_asks {
         check_port(&arguments)?;
     }
     let output = target.join(format!("{OUTPUT}{}", std::process::id()));
-    let mut build = Build::start(&workspace, output, &binaries)?;
-    let is_verbose = arguments.iter().any(|argument| argument == "--verbose" || argument == "-v");
+    let mut build = Build::start(workspace, output, &binaries)?;
+    let is_verbose = is_dev && arguments.iter().any(|argument| argument == "--verbose" || argument == "-v");
     if !build.shown_until_built(is_verbose)? {
         return Ok(ExitCode::FAILURE);
     }
     let mut command = Command::new(target.join(COMMAND_LINE));
-    command.arg("dev").args(arguments.drain(..));
+    command.args(arguments);
     if only_asks {
         build.cargo.wait().map_err(|error| format!("cargo was lost: {error}"))?;
     } else if !build.has_ended {
         command.arg("--build").arg(build.cargo.id().to_string()).arg("--build-output").arg(&build.output);
-        // It is the command line's now.
+        command.arg("--build-shown-bytes").arg(build.shown_bytes.to_string());
+        // From here on the command line removes it.
         build.is_handed_over = true;
     }
     if !build.is_handed_over {
@@ -73,7 +83,7 @@ fn run() -> Result<ExitCode, String> {
     Err(format!("{} does not start: {error}", target.join(COMMAND_LINE).display()))
 }
 
-/// Fails where the API's port is taken: nobody should wait for a build to learn that. What is no port is for the command line to refuse.
+/// Fails if the API's port is taken, before the build starts. The command line refuses a value that is no port.
 fn check_port(arguments: &[OsString]) -> Result<(), String> {
     let texts: Vec<&str> = arguments.iter().filter_map(|argument| argument.to_str()).collect();
     let named = texts.iter().enumerate().find_map(|(index, text)| match *text {
@@ -93,7 +103,9 @@ struct Build {
     output: PathBuf,
     messages: Tail,
     progress: Tail,
-    /// Whether it was waited for. Then nobody else can, and the command line looks by itself what is there.
+    /// How much of cargo's diagnostics was printed.
+    shown_bytes: usize,
+    /// Whether this process has waited for it. Then the command line cannot, and starts a cargo of its own.
     has_ended: bool,
     is_handed_over: bool,
 }
@@ -116,10 +128,10 @@ impl Build {
             .status()
             .map_err(|error| format!("/bin/sh does not start: {error}"))?;
         let (messages, progress) = (Tail::open(&output.join(MESSAGES)).map_err(failed)?, Tail::open(&output.join(PROGRESS)).map_err(failed)?);
-        Ok(Self { cargo, output, messages, progress, has_ended: false, is_handed_over: false })
+        Ok(Self { cargo, output, messages, progress, shown_bytes: 0, has_ended: false, is_handed_over: false })
     }
 
-    /// Shows how far it is until the command line is built; false where it does not compile, which was said then.
+    /// Shows the progress until the command line is built. False if it does not compile; the diagnostics are printed then.
     fn shown_until_built(&mut self, is_verbose: bool) -> Result<bool, String> {
         let (mut line, began, mut said) = (Line::new(), Instant::now(), String::new());
         loop {
@@ -140,6 +152,7 @@ impl Build {
                     }
                     said += &text;
                     said.push('\n');
+                    self.shown_bytes = if is_verbose { said.len() } else { 0 };
                 }
             }
             match ended {
@@ -161,7 +174,7 @@ impl Build {
         }
     }
 
-    /// What cannot be removed now is removed as a leftover later.
+    /// A folder that cannot be removed now is removed as a leftover later.
     fn remove_output(&self) {
         let _ = fs::remove_dir_all(&self.output);
     }
@@ -175,7 +188,7 @@ impl Drop for Build {
     }
 }
 
-/// Removes what killed processes left: of this one's number, or a day old.
+/// Removes folders that killed processes left: those with this process's id, and those older than a day.
 fn remove_leftovers(output: &Path) {
     let Some(Ok(entries)) = output.parent().map(Path::read_dir) else { return };
     for entry in entries.flatten() {
@@ -187,7 +200,7 @@ fn remove_leftovers(output: &Path) {
     }
 }
 
-/// Whether a message of cargo says that the command line's program is there.
+/// Whether a message of cargo says that the command line is built.
 fn is_command_line(message: &str) -> bool {
     message.starts_with(r#"{"reason":"compiler-artifact""#) && message.contains(&format!(r#"/{COMMAND_LINE}","fresh""#))
 }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -26,13 +27,13 @@ const INTERVAL: Duration = Duration::from_millis(50);
 pub enum Profile {
     /// Quickly, with the features of the whole workspace.
     Dev,
-    /// As `Dev`, and with what only AWS has.
+    /// As `Dev`, with the features that only AWS needs.
     DevWithAllFeatures,
     /// As they are deployed: see `workspace.metadata.lambda.build` in the root's `Cargo.toml`.
     Release,
 }
 
-/// Leaves out of a command's variables what would mislead a cargo: see [`launch::own_package`].
+/// Removes variables of a command that would mislead a cargo: see [`launch::own_package`].
 pub fn hide_own_package(command: &mut tokio::process::Command) {
     for name in launch::own_package() {
         command.env_remove(name);
@@ -44,14 +45,20 @@ pub struct Build {
     state: watch::Receiver<State>,
     began: Instant,
     task: tokio::task::AbortHandle,
+    /// How much of what cargo said was taken.
+    taken_bytes: usize,
+    group: SharedGroup,
 }
+
+/// Cargo's group until cargo has ended: compilers outlive a killed cargo.
+type SharedGroup = Arc<Mutex<Option<Group>>>;
 
 /// What is known of it.
 #[derive(Default)]
 struct State {
     executables: BTreeMap<String, PathBuf>,
     progress: Option<Progress>,
-    /// What cargo said to people, without its bar.
+    /// Cargo's standard error without the progress bar.
     said: String,
     /// Whether it ended, and whether well.
     succeeded: Option<bool>,
@@ -85,22 +92,24 @@ impl Build {
             .process_group(0)
             .spawn()
             .with_context(|| format!("{} did not start; is Rust's cargo installed?", command.get_program().display()))?;
-        Self::adopt(cargo.id(), output.path(), guard)
+        Self::adopt(cargo.id(), output.path(), 0, guard)
     }
 
-    /// Follows a cargo that leads a process group and is a child of this process, with its output in `output`, a folder that is removed.
+    /// Follows a cargo that leads a process group and is a child of this process, with its output in `output`, a folder that is removed. The
+    /// first `shown_bytes` of what it said were printed already.
     ///
     /// # Errors
     /// The output cannot be read.
-    pub fn adopt(pid: u32, output: &Path, guard: &Guard) -> Result<Self> {
-        let group = Group::led_by(pid, Signal::SIGTERM, guard)?;
+    pub fn adopt(pid: u32, output: &Path, shown_bytes: usize, guard: &Guard) -> Result<Self> {
+        let group = Arc::new(Mutex::new(Some(Group::led_by(pid, Signal::SIGTERM, guard)?)));
         let open = |name: &str| Tail::open(&output.join(name)).with_context(|| format!("cannot read cargo's output in {}", output.display()));
-        let follower = Follower { cargo: Pid::from_raw(pid.cast_signed()), messages: open(MESSAGES)?, progress: open(PROGRESS)?, _group: group };
+        let follower =
+            Follower { cargo: Pid::from_raw(pid.cast_signed()), messages: open(MESSAGES)?, progress: open(PROGRESS)?, group: Arc::clone(&group) };
         // Open files stay.
         std::fs::remove_dir_all(output).with_context(|| format!("cannot remove {}", output.display()))?;
         let (sender, state) = watch::channel(State::default());
         let task = tokio::spawn(follower.follow(sender)).abort_handle();
-        Ok(Self { state, began: Instant::now(), task })
+        Ok(Self { state, began: Instant::now(), task, taken_bytes: shown_bytes, group })
     }
 
     /// The executable of this name, now or once it is built.
@@ -121,21 +130,28 @@ impl Build {
         self.state.borrow().succeeded.is_some()
     }
 
-    /// How far it is, for a person; None where cargo has not said.
+    /// The progress in words; None before cargo has written any.
     #[must_use]
     pub fn progress(&self) -> Option<String> {
         self.state.borrow().progress.as_ref().map(|progress| progress.describe(self.began.elapsed()))
     }
 
-    /// What cargo said to people from this byte on.
-    #[must_use]
-    pub fn said(&self, from: usize) -> String {
-        self.state.borrow().said.get(from..).unwrap_or_default().to_owned()
+    /// Cargo's standard error without the progress bar, as far as no earlier call gave it.
+    pub fn said(&mut self) -> String {
+        let said = self.state.borrow().said.get(self.taken_bytes..).unwrap_or_default().to_owned();
+        self.taken_bytes += said.len();
+        said
     }
 
-    /// Waits for something new: of the progress, an executable, or the end.
+    /// Whether the build failed for a reason that its error says by itself, without cargo's diagnostics.
+    #[must_use]
+    pub fn failed_plainly(&self) -> bool {
+        launch::sentence(&self.state.borrow().said).is_some()
+    }
+
+    /// Waits for news: progress, an executable, or the end.
     pub async fn changed(&mut self) {
-        // It fails only after the end, when nothing new comes.
+        // It fails only after the end: there are no more news.
         if self.state.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
@@ -157,7 +173,12 @@ impl Build {
 impl Drop for Build {
     fn drop(&mut self) {
         self.task.abort();
+        drop(take(&self.group));
     }
+}
+
+fn take(group: &SharedGroup) -> Option<Group> {
+    group.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// Builds the named binaries and tells where their executables are. Where they do not compile, cargo's diagnostics go to standard error.
@@ -170,9 +191,8 @@ impl Drop for Build {
 pub async fn build(workspace: &Path, binaries: &[&str], profile: Profile, guard: &Guard) -> Result<BTreeMap<String, PathBuf>> {
     let mut build = Build::start(workspace, binaries, profile, guard)?;
     let ended = build.end().await;
-    let said = build.said(0);
-    if ended.is_err() && launch::sentence(&said).is_none() {
-        eprint!("{said}");
+    if ended.is_err() && !build.failed_plainly() {
+        eprint!("{}", build.said());
     }
     let executables = ended?;
     for binary in binaries {
@@ -204,7 +224,11 @@ impl Executable {
             Source::Building(name, state) => {
                 let mut state = state.clone();
                 let known = state.wait_for(|state| state.executables.contains_key(name) || state.succeeded.is_some()).await;
-                known.ok().and_then(|state| state.executables.get(name).cloned()).with_context(|| missing(name))
+                let known = known.map_err(|_| anyhow!("the build was ended before {name} was built"))?;
+                known.executables.get(name).cloned().with_context(|| match known.succeeded {
+                    Some(true) => missing(name),
+                    _ => format!("the build failed before {name} was built"),
+                })
             }
         }
     }
@@ -216,7 +240,9 @@ impl From<PathBuf> for Executable {
     }
 }
 
-fn missing(name: &str) -> String {
+/// The sentence for an executable that a successful build did not make.
+#[must_use]
+pub fn missing(name: &str) -> String {
     format!("cargo built no executable named {name}: does functions/{name} have a main.rs?")
 }
 
@@ -225,8 +251,7 @@ struct Follower {
     cargo: Pid,
     messages: Tail,
     progress: Tail,
-    /// Compilers outlive a killed cargo.
-    _group: Group,
+    group: SharedGroup,
 }
 
 #[derive(Deserialize)]
@@ -260,6 +285,7 @@ impl Follower {
                 });
             }
             if succeeded.is_some() {
+                drop(take(&self.group));
                 return;
             }
             tokio::time::sleep(INTERVAL).await;

@@ -3,11 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::anyhow;
 use tokio::sync::Mutex;
 
 use crate::guard::Guard;
 use crate::invoke::InvokeError;
 use crate::sandbox::{LogSink, Program, Sandbox, SandboxReport};
+
+/// How long an invocation waits for its function to be compiled: shorter than API Gateway's 30 s, so that no request takes effect after its
+/// client was told that it failed.
+const BUILD_PATIENCE: Duration = Duration::from_secs(25);
 
 /// Starts, hands out and ends the sandboxes of one function.
 pub(crate) struct Fleet {
@@ -33,8 +38,9 @@ impl Fleet {
     /// A sandbox with a place reserved for one invocation: one that has a free place, else a new one. Between an answer and the next poll lies an instant; a client
     /// that asks again within it does not meet a cold start.
     pub(crate) async fn reserve(&self, guard: &Guard, logs: &LogSink) -> Result<Arc<Sandbox>, NoSandbox> {
-        // Nobody who only looks has to wait for a compiler.
-        self.program.executable.path().await.map_err(NoSandbox::Start)?;
+        // Before the lock is taken: reports must not wait for a compiler.
+        let built = tokio::time::timeout(BUILD_PATIENCE, self.program.executable.path()).await;
+        built.unwrap_or_else(|_| Err(anyhow!("the function {} is still being compiled", self.program.function))).map_err(NoSandbox::Start)?;
         let patience_ends = Instant::now() + self.settle_limit;
         loop {
             let settling = {

@@ -28,7 +28,7 @@ impl Workspace {
     /// There is none, or there is no place for its state.
     pub fn find(directory: &Path) -> Result<Self> {
         let directory = directory.canonicalize().with_context(|| format!("cannot find the folder {}", directory.display()))?;
-        let root = directory.ancestors().find(|folder| folder.join("template.yaml").is_file() && folder.join("Cargo.toml").is_file());
+        let root = launch::workspace(&directory);
         match root {
             Some(root) => Ok(Self { root: root.to_owned(), state_root: state_root()? }),
             None => bail!("neither {} nor a folder above it has a template.yaml and a Cargo.toml: go into the checkout", directory.display()),

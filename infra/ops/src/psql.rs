@@ -23,7 +23,7 @@ Examples:
   cargo ops psql
   cargo ops psql --role app -- -c 'select count(*) from purchases'
   cargo ops psql --proxy
-  pg_dump \"$(cargo ops psql --print)\" --schema-only";
+  cargo ops psql --print";
 
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
@@ -58,10 +58,12 @@ pub(crate) async fn run(workspace: &Workspace, arguments: &Arguments) -> Result<
     if arguments.print {
         return output::line(&url);
     }
-    // By a variable: everybody may read the arguments of a process.
+    // In variables, because every user can read the arguments of a process.
     let mut psql = Command::new("psql");
-    // It would lead elsewhere.
-    psql.env_remove("PGSERVICE");
+    // They would lead elsewhere, or be refused by the stand-in.
+    for name in ["PGHOSTADDR", "PGOPTIONS", "PGSERVICE"] {
+        psql.env_remove(name);
+    }
     let error = psql.args(&arguments.arguments).envs(variables(&url)?).exec();
     match error.kind() {
         ErrorKind::NotFound => bail!(
@@ -87,7 +89,7 @@ async fn url(workspace: &Workspace, access: &DatabaseAccess, arguments: &Argumen
         return Ok(proxy::sign_in_url(environment, role)?.expose_secret().to_owned());
     }
     let url = Roles::of(workspace, &address)?.url(role)?;
-    // A drill may have rotated it.
+    // The drill rotate may have changed the password.
     local::connect::connect(&Address::parse(&url)?.options()?)
         .await
         .with_context(|| format!("{role} cannot sign in; after the drill rotate say --proxy, or start cargo dev anew"))?;
@@ -96,7 +98,7 @@ async fn url(workspace: &Workspace, access: &DatabaseAccess, arguments: &Argumen
 
 /// The URL as variables of libpq.
 fn variables(url: &str) -> Result<Vec<(&'static str, String)>> {
-    let url = reqwest::Url::parse(url).context("the database's URL is none")?;
+    let url = reqwest::Url::parse(url).context("the database's URL is malformed")?;
     let plain = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
     let mut variables = vec![
         ("PGHOST", plain(url.host_str().unwrap_or_default().trim_matches(['[', ']']))),
@@ -107,7 +109,13 @@ fn variables(url: &str) -> Result<Vec<(&'static str, String)>> {
     ];
     for (name, value) in url.query_pairs() {
         match &*name {
-            "sslmode" => variables.push(("PGSSLMODE", value.into_owned())),
+            "sslmode" => {
+                // Before version 15 libpq compares a certificate with names alone.
+                if value == "verify-full" && url.host_str() == Some("127.0.0.1") {
+                    variables.extend([("PGHOST", "localhost".to_owned()), ("PGHOSTADDR", "127.0.0.1".to_owned())]);
+                }
+                variables.push(("PGSSLMODE", value.into_owned()));
+            }
             "sslrootcert" => variables.push(("PGSSLROOTCERT", value.into_owned())),
             _ => {}
         }

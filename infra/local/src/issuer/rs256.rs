@@ -1,4 +1,4 @@
-//! RSA signatures of tokens, by ring: the JWT library has none of its own without a second TLS library or a dozen more crates.
+//! RSA signatures of tokens with ring. The JWT library's own providers would bring aws-lc (a minute of C) or a dozen more crates.
 
 use std::sync::Once;
 
@@ -21,7 +21,7 @@ static PROVIDER: CryptoProvider = CryptoProvider {
 /// Makes the JWT library sign and verify with ring. Call it before either; a second call does nothing.
 pub(crate) fn install() {
     static INSTALLED: Once = Once::new();
-    // It fails only where a provider is installed already, and nobody else installs one.
+    // It fails only if a provider is installed already, and this is the only place that installs one.
     INSTALLED.call_once(|| {
         let _ = PROVIDER.install_default();
     });

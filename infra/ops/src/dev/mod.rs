@@ -47,11 +47,14 @@ pub(crate) struct Arguments {
     /// Show what cargo says while it compiles
     #[arg(long, short)]
     verbose: bool,
-    /// A cargo that builds the functions already: its process, and the folder of its output
+    /// The process id of a cargo that builds the functions, and the folder of its output
     #[arg(long, hide = true, requires = "build_output")]
     build: Option<u32>,
     #[arg(long, hide = true, requires = "build")]
     build_output: Option<PathBuf>,
+    /// How much of its diagnostics was printed
+    #[arg(long, hide = true, requires = "build", default_value_t = 0)]
+    build_shown_bytes: usize,
 }
 
 pub(crate) async fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCode> {
@@ -81,9 +84,12 @@ pub(crate) async fn run(workspace: &Workspace, arguments: &Arguments) -> Result<
     screen::summary(&up.stack, &up.running)?;
     let mut is_ready = false;
     let served = async {
-        shown(&mut up.build, arguments.verbose).await?;
+        tokio::select! {
+            built = shown(&mut up.build, arguments.verbose) => built?,
+            error = up.postgres.lost() => return Err(error),
+        }
         if let Some(function) = up.functions.iter().find(|function| !up.build.has_built(function)) {
-            bail!("cargo built no executable named {function}: does functions/{function} have a main.rs?");
+            bail!("{}", local::build::missing(function));
         }
         screen::ready(&up.stack);
         is_ready = true;
@@ -107,7 +113,7 @@ pub(crate) async fn run(workspace: &Workspace, arguments: &Arguments) -> Result<
     })
 }
 
-/// The end of one that never came to be ready, as whoever waits for that has to know.
+/// The exit code of a start that a signal ended before `ready`: callers wait for that line.
 fn interrupted(signal: SignalKind) -> ExitCode {
     ExitCode::from(128 + u8::try_from(signal.as_raw_value()).unwrap_or_default())
 }
@@ -138,7 +144,7 @@ async fn start(workspace: &Workspace, arguments: &Arguments, guard: &Guard) -> R
     };
     let functions = stack::functions(&workspace.template())?;
     let mut build = match (arguments.build, &arguments.build_output) {
-        (Some(cargo), Some(output)) => Build::adopt(cargo, output, guard)?,
+        (Some(cargo), Some(output)) => Build::adopt(cargo, output, arguments.build_shown_bytes, guard)?,
         _ => Build::start(workspace.root(), &functions.iter().map(String::as_str).collect::<Vec<_>>(), Profile::Dev, guard)?,
     };
     let database = async {
@@ -149,7 +155,7 @@ async fn start(workspace: &Workspace, arguments: &Arguments, guard: &Guard) -> R
         screen::database(&postgres.address, &provisioned);
         anyhow::Ok((postgres, provisioned))
     };
-    // Neither waits for the other, and the first that fails ends both.
+    // Both run at the same time. The first failure ends both.
     let (postgres, provisioned) = {
         tokio::pin!(database);
         tokio::select! {
@@ -189,9 +195,9 @@ async fn start(workspace: &Workspace, arguments: &Arguments, guard: &Guard) -> R
     Ok(Up { build, functions, stack, postgres, running })
 }
 
-/// Shows how far the build is until it has ended.
+/// Shows the progress of the build until it has ended.
 async fn shown(build: &mut Build, is_verbose: bool) -> Result<()> {
-    let (mut second, mut said) = (tokio::time::interval(Duration::from_secs(1)), 0);
+    let mut second = tokio::time::interval(Duration::from_secs(1));
     while !build.has_ended() {
         screen::building(build.progress());
         tokio::select! {
@@ -199,15 +205,13 @@ async fn shown(build: &mut Build, is_verbose: bool) -> Result<()> {
             _ = second.tick() => {}
         }
         if is_verbose {
-            let text = build.said(said);
-            said += text.len();
-            screen::cargo(&text);
+            screen::cargo(&build.said());
         }
     }
     screen::building(None);
     let ended = build.end().await;
-    if ended.is_err() && !is_verbose && launch::sentence(&build.said(0)).is_none() {
-        screen::cargo(&build.said(0));
+    if is_verbose || (ended.is_err() && !build.failed_plainly()) {
+        screen::cargo(&build.said());
     }
     ended.map(drop)
 }

@@ -22,12 +22,12 @@ use crate::{database, seed};
 /// The subject of the ready-made token.
 const DEMO_SUBJECT: &str = "user-1";
 
-/// The line that is written over while things are done, and what stands in it.
+/// The progress line and its parts.
 struct Doing {
     line: launch::Line,
     database: String,
     functions: String,
-    /// The table that was named last, where nobody sees the line.
+    /// The table that was named last, if standard error is no terminal.
     named: Option<Table>,
 }
 
@@ -38,6 +38,13 @@ fn doing() -> MutexGuard<'static, Doing> {
     DOING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Clears the line. It stays so until the value is dropped.
+fn cleared() -> MutexGuard<'static, Doing> {
+    let mut doing = doing();
+    doing.line.clear();
+    doing
+}
+
 impl Doing {
     fn show(&mut self) {
         let parts = [self.database.as_str(), self.functions.as_str()];
@@ -46,14 +53,14 @@ impl Doing {
     }
 }
 
-/// How far the functions' build is; None once it is done.
+/// Shows the progress of the functions' build; None once it is done.
 pub(super) fn building(progress: Option<String>) {
     let mut doing = doing();
     doing.functions = progress.unwrap_or_default();
     doing.show();
 }
 
-/// How far the seed is; None once it is done.
+/// Shows the progress of the seed; None once it is done.
 pub(super) fn seeding(progress: Option<Progress>) {
     let mut doing = doing();
     doing.database = progress.map(seed::describe_progress).unwrap_or_default();
@@ -65,10 +72,10 @@ pub(super) fn seeding(progress: Option<Progress>) {
     doing.show();
 }
 
-/// What cargo says, as it says it.
+/// Prints cargo's own lines.
 pub(super) fn cargo(text: &str) {
-    doing().line.clear();
-    // A reader that went away must not end the build.
+    let _doing = cleared();
+    // A closed standard error must not end the build.
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
@@ -90,7 +97,7 @@ pub(super) fn log_line(log: LogLine) {
     }
     let name = format!("{:<10} {:<18}", "log", log.function);
     let text = LogEntry::of(&log).map_or(log.text, |entry| format!("{:<5} {entry}", entry.level));
-    doing().line.clear();
+    let _doing = cleared();
     let mut out = std::io::stderr().lock();
     // A reader that went away must not end the function.
     let _ = if out.is_terminal() { writeln!(out, "\x1b[2m{name}\x1b[0m {text}") } else { writeln!(out, "{name} {text}") };
@@ -98,7 +105,7 @@ pub(super) fn log_line(log: LogLine) {
 
 /// One statement that would pin a session in RDS Proxy, or may.
 pub(super) fn pin(pin: &Pin) {
-    doing().line.clear();
+    let _doing = cleared();
     let mut out = std::io::stderr().lock();
     let _ = writeln!(out, "{:<10} {:<18} {}", "pin", pin.application, pin.finding);
 }
@@ -150,15 +157,15 @@ pub(super) fn functions(names: &[String], build: &Build) {
     let (built, unbuilt): (Vec<_>, Vec<_>) = names.iter().map(String::as_str).partition(|name| build.has_built(name));
     let text = match (built.is_empty(), unbuilt.is_empty()) {
         (_, true) => built.join(", "),
-        (true, false) => format!("{} are being compiled, and answer once they are", unbuilt.join(", ")),
-        (false, false) => format!("{} can be called; {} are being compiled, and answer once they are", built.join(", "), unbuilt.join(", ")),
+        (true, false) => format!("{} are being compiled; requests wait for them", unbuilt.join(", ")),
+        (false, false) => format!("{} can be called; {} are being compiled; requests wait for them", built.join(", "), unbuilt.join(", ")),
     };
     step("functions", &text);
 }
 
 /// A reader that went away must not end the API.
 fn line(text: &str) {
-    doing().line.clear();
+    let _doing = cleared();
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }

@@ -1,10 +1,12 @@
 //! Credentials and region as the AWS command line finds them, by the program `aws-credentials` (infra/credentials).
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use aws_credential_types::Credentials;
-use local::build::{self, Profile};
+use launch::Line;
+use local::build::{self, Build, Profile};
 use local::guard::Guard;
 use local::workspace::Workspace;
 use serde::Deserialize;
@@ -31,8 +33,23 @@ struct Found {
 /// Dropping the future ends the build, or the program.
 pub(super) async fn find(workspace: &Workspace, region: Option<&str>) -> Result<(String, Credentials)> {
     let guard = Guard::start()?;
-    let executables = build::build(workspace.root(), &[PROGRAM], Profile::Dev, &guard).await?;
-    let executable = executables.get(PROGRAM).with_context(|| format!("cargo built no {PROGRAM}"))?;
+    let mut build = Build::start(workspace.root(), &[PROGRAM], Profile::Dev, &guard)?;
+    let (mut line, mut second) = (Line::new(), tokio::time::interval(Duration::from_secs(1)));
+    while !build.has_ended() {
+        if let Some(progress) = build.progress() {
+            line.show(&format!("building {PROGRAM}, once: {progress}"));
+        }
+        tokio::select! {
+            () = build.changed() => {}
+            _ = second.tick() => {}
+        }
+    }
+    line.clear();
+    let ended = build.end().await;
+    if ended.is_err() && !build.failed_plainly() {
+        eprint!("{}", build.said());
+    }
+    let executable = ended?.remove(PROGRAM).with_context(|| build::missing(PROGRAM))?;
     let program = Command::new(executable).args(region).stdin(Stdio::null()).kill_on_drop(true).output();
     let output = program.await.with_context(|| format!("{PROGRAM} does not start"))?;
     if !output.status.success() {
