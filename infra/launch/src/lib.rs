@@ -34,7 +34,28 @@ pub const PROGRESS: &str = "progress";
 /// # Errors
 /// The files cannot be created.
 pub fn cargo(workspace: &Path, directory: &Path, binaries: &[impl AsRef<str>]) -> io::Result<Command> {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+    started_by(Command::new(cargo_program()), workspace, directory, binaries)
+}
+
+/// As [`cargo`], ended together with its compilers if this process ends first, also after an `exec`. It has to lead a process group.
+///
+/// # Errors
+/// As [`cargo`].
+pub fn watched_cargo(workspace: &Path, directory: &Path, binaries: &[impl AsRef<str>]) -> io::Result<Command> {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", WATCH, &std::process::id().to_string()]).arg(cargo_program());
+    started_by(shell, workspace, directory, binaries)
+}
+
+/// A shell script that starts a watch over the process `$0` and then becomes the command `$@`. The watch comes first: no moment is left in which
+/// the owner can end unnoticed.
+const WATCH: &str = "{ while kill -0 $0 && kill -0 $$; do sleep 0.5; done; kill -s TERM -- -$$; } </dev/null >/dev/null 2>&1 & exec \"$@\"";
+
+fn cargo_program() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"))
+}
+
+fn started_by(mut command: Command, workspace: &Path, directory: &Path, binaries: &[impl AsRef<str>]) -> io::Result<Command> {
     command.current_dir(workspace).args(["build", "--message-format=json-render-diagnostics"]);
     command.args(binaries.iter().flat_map(|binary| ["--bin", binary.as_ref()]));
     redirect(&mut command, directory)?;

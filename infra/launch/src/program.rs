@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use launch::{Line, MESSAGES, PROGRESS, Progress, Tail};
@@ -26,9 +26,6 @@ const PORT: &str = "3000";
 /// How the folder of cargo's output begins, below the one of the programs; this process's number follows.
 const OUTPUT: &str = "launch-";
 const LEFTOVER_AGE: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// A shell script that ends the build if this process ends first, also after it has become the command line. Arguments: both process ids.
-const WATCH: &str = "{ while kill -0 $0 && kill -0 $1; do sleep 0.5; done; kill -s TERM -- -$1; } &";
 
 pub(crate) fn main() -> ExitCode {
     match run() {
@@ -116,17 +113,8 @@ impl Build {
             |error: std::io::Error| launch::sentence(&error.to_string()).map_or_else(|| format!("{}: {error}", output.display()), str::to_owned);
         remove_leftovers(&output);
         fs::create_dir_all(&output).map_err(failed)?;
-        let mut cargo = launch::cargo(workspace, &output, binaries).map_err(failed)?;
-        let cargo = cargo.process_group(0).spawn().map_err(|error| format!("cargo does not start: {error}"))?;
-        let watch = ["-c", WATCH, &std::process::id().to_string(), &cargo.id().to_string()];
-        Command::new("/bin/sh")
-            .args(watch)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .status()
-            .map_err(|error| format!("/bin/sh does not start: {error}"))?;
+        let mut cargo = launch::watched_cargo(workspace, &output, binaries).map_err(failed)?;
+        let cargo = cargo.process_group(0).spawn().map_err(|error| format!("/bin/sh does not start: {error}"))?;
         let (messages, progress) = (Tail::open(&output.join(MESSAGES)).map_err(failed)?, Tail::open(&output.join(PROGRESS)).map_err(failed)?);
         Ok(Self { cargo, output, messages, progress, shown_bytes: 0, has_ended: false, is_handed_over: false })
     }
@@ -159,6 +147,8 @@ impl Build {
                 // Its last messages are read now.
                 Some(_) if !was_ended => {}
                 Some(status) if status.success() => return Err(format!("cargo built no {COMMAND_LINE}")),
+                // Of the shell: there is no such program.
+                Some(status) if status.code() == Some(127) => return Err(format!("cargo does not start: {}", said.trim())),
                 Some(_) => {
                     line.clear();
                     if let Some(sentence) = launch::sentence(&said) {
